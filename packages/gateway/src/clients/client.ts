@@ -1,0 +1,24 @@
+/** How a client proves itself at the token endpoint (RFC 7591 §2, RFC 7523). */
+export type ClientAuthMethod = 'none' | 'client_secret_basic' | 'client_secret_post' | 'private_key_jwt'
+
+/** An OAuth client, wherever it came from. */
+export interface Client {
+  clientId: string
+  /** `preregistered`, `document` (CIMD) or `dynamic` (DCR). */
+  trust: 'preregistered' | 'document' | 'dynamic'
+  /** As the client names itself; untrusted, for display. */
+  name: string
+  redirectUris: string[]
+  /** Methods accepted; several only where a document allows both `private_key_jwt` and `none`. */
+  authMethods: ClientAuthMethod[]
+  /** SHA-256 of the secret, base64url. */
+  secretHash?: string
+  jwks?: { keys: Record<string, unknown>[] }
+  jwksUri?: string
+  /** Upper bound on scopes, when registered with one. */
+  scopes?: string[]
+  uri?: string
+  logoUri?: string
+  /** Hash over the metadata that consent depends on: a change asks again (AZ-13). */
+  metadataHash: string
+}

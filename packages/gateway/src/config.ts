@@ -1,0 +1,268 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+/*
+ * The complete, frozen configuration that `options/` parses a team's options into. Everything is present, defaults filled in, units in the names.
+ * Public option types stand in options/options.ts; policy and budget rules are the same in both and are public from here.
+ */
+
+/** A JSON value, as tool arguments and claims are. */
+export type Json = string | number | boolean | null | Json[] | { [name: string]: Json }
+
+/** A request handler in this process that answers as an MCP server: `(req, res)`, for example of the MCP SDK. */
+export type RuntimeHandler = (req: IncomingMessage, res: ServerResponse) => unknown
+
+/** Where a server's runtime is. Several URLs are tried in turn by calls without a session. */
+export type RuntimeTarget = { kind: 'http'; urls: string[] } | { kind: 'local'; handler: RuntimeHandler }
+
+/** The names under which the worker contract's headers reach one runtime, lower case. */
+export interface WorkerHeaderNames {
+  workerSecret: string
+  accessToken: string
+  subject: string
+  clientId: string
+  scopes: string
+  requestId: string
+}
+
+/** One MCP server attached to the gateway. */
+export interface ServerConfig {
+  /** Key in `options.servers`. */
+  id: string
+  /** What the consent page calls it. */
+  displayName: string
+  /** Path below `publicUrl`, with leading and without trailing slash. */
+  path: string
+  /** The resource identifier (RFC 8707): publicUrl + path, to the character. */
+  resource: string
+  runtime: RuntimeTarget
+  /** First is sent; several exist only so that a rotation reads well in the options. */
+  workerSecrets: string[]
+  /** What a client may get here, and the default when it asks for none. Ordered. */
+  scopes: string[]
+  /** Key in `providers`; undefined: this server's runtime needs no user grant. */
+  provider: string | undefined
+  /** `own`: one downstream grant a connection; `shared`: one a user at this server; `none`: no access token goes to the runtime. */
+  grants: 'own' | 'shared' | 'none'
+  headers: WorkerHeaderNames
+  policy: Policy
+  budgets: Budget[]
+  /** Browser origins allowed besides publicUrl's. */
+  origins: string[]
+  refusals: 'agent' | 'http'
+}
+
+/** How the gateway authenticates at the downstream authorization server. */
+export type ProviderAuthentication = 'client_secret_basic' | 'client_secret_post' | 'private_key_jwt' | 'none'
+
+/** What the downstream provider says of a user. */
+export interface Identity {
+  /** Issuer of the provider. */
+  issuer: string
+  /** `sub` there. */
+  sub: string
+  name?: string
+  /** Claims that rules and budgets may use. */
+  claims: Record<string, Json>
+}
+
+/** Tokens as an identity function sees them. */
+export interface ProviderTokens {
+  accessToken: string
+  idTokenClaims: Record<string, Json> | undefined
+  raw: Record<string, Json>
+}
+
+/** One downstream authorization server at which the gateway is an OAuth client. */
+export interface ProviderConfig {
+  /** Key in `options.downstream`, or `default`. */
+  id: string
+  issuer: string
+  /** Endpoints given by hand, for a provider without discovery. */
+  endpoints: { authorization: string; token: string; userinfo?: string; introspection?: string; revocation?: string; jwks?: string } | undefined
+  clientId: string
+  clientSecret: string | { privateKey: Record<string, Json> } | undefined
+  clientAuthentication: ProviderAuthentication | undefined
+  scopes: string[]
+  resource: string | undefined
+  audience: string | undefined
+  scopeMap: Record<string, string[]>
+  authorizeParams: Record<string, string>
+  tokenParams: Record<string, string>
+  identity: 'id_token' | 'userinfo' | 'introspection' | ((tokens: ProviderTokens) => Identity | Promise<Identity>)
+  refreshAheadSeconds: number
+  timeoutSeconds: number
+}
+
+/** A client that the team registered by hand. */
+export interface PreregisteredClient {
+  clientId: string
+  clientSecret?: string
+  redirectUris: string[]
+  name: string
+  jwks?: { keys: Record<string, Json>[] }
+  jwksUri?: string
+  scopes?: string[]
+}
+
+/** Which clients may come. */
+export interface ClientsConfig {
+  preregistered: PreregisteredClient[]
+  metadataDocuments: false | { allow: string[]; deny: string[]; dangerouslyAllowPrivateAddresses: boolean }
+  registration: false | { initialAccessToken: string | undefined; unusedExpirySeconds: number; perSourcePerHour: number }
+}
+
+/** A user named by the host app's own session. */
+export interface User {
+  sub: string
+  name?: string
+}
+
+/** Looks of the consent and error pages. `texts` replaces words by key; nothing here can remove a warning or a field. */
+export interface ConsentConfig {
+  remember: boolean
+  name: string
+  /** https URL or data: URI of an image. */
+  logo: string | undefined
+  colours: { accent?: string; accentDark?: string }
+  texts: Record<string, string>
+}
+
+/** Lifetimes of what the gateway issues. */
+export interface TokensConfig {
+  accessTokenSeconds: number
+  refreshTokenSeconds: number
+  codeSeconds: number
+  refreshGraceSeconds: number
+}
+
+/** Bounds on what comes in and how long things may take. */
+export interface LimitsConfig {
+  bodyBytes: number
+  jsonDepth: number
+  /** How long the runtime may take to send the head of its answer. */
+  responseStartSeconds: number
+  streamsPerConnection: number
+  /** Largest runtime answer that is read whole (JSON), and largest single event of a list that must be filtered. */
+  responseBytes: number
+  /** Form and registration bodies of the OAuth endpoints. */
+  oauthBodyBytes: number
+  /** How long the body of a request may take to arrive. */
+  bodySeconds: number
+  storeSeconds: number
+}
+
+/** The paths of the authorization server below `publicUrl`. */
+export interface EndpointsConfig {
+  authorize: string
+  consent: string
+  callback: string
+  token: string
+  register: string
+  revoke: string
+  account: string
+}
+
+/** The frozen whole. */
+export interface Config {
+  /** The OAuth issuer: `publicUrl` to the character, without a trailing slash. */
+  issuer: string
+  /** Path part of the issuer, '' at the root. */
+  basePath: string
+  origin: string
+  /** Whether cookies may go without Secure: http on a loopback host, nowhere else. */
+  loopback: boolean
+  endpoints: EndpointsConfig
+  providers: Record<string, ProviderConfig>
+  servers: Record<string, ServerConfig>
+  clients: ClientsConfig
+  consent: ConsentConfig
+  tokens: TokensConfig
+  limits: LimitsConfig
+  identify: ((req: IncomingMessage) => User | undefined | Promise<User | undefined>) | undefined
+  onMismatch: 'block' | 'ask'
+}
+
+/** Compares one argument, found by its JSON pointer. All given operators must hold. */
+export interface ArgumentTest {
+  eq?: Json
+  in?: Json[]
+  lt?: number
+  lte?: number
+  gt?: number
+  gte?: number
+  /** A linear-time pattern: a glob with `*` and `?`, matched against the whole string. */
+  matches?: string
+  exists?: boolean
+}
+
+/** Conditions of a rule; all given ones must hold. */
+export interface When {
+  client?: { id?: string | string[]; trust?: 'preregistered' | 'document' | 'dynamic' }
+  subject?: string | string[]
+  /** Claim name → value or values, one of which the claim must equal or contain. */
+  claims?: Record<string, Json | Json[]>
+  scopes?: string[]
+  annotations?: Record<string, Json>
+  /** JSON pointer → test. */
+  arguments?: Record<string, ArgumentTest>
+}
+
+/** One rule. Exactly one of `allow`, `deny`, or `tools` with a condition. */
+export type Rule = (
+  | { allow: string[]; deny?: never; tools?: never }
+  | { deny: string[]; because?: string; allow?: never; tools?: never }
+  | { tools: string[]; requireScopes: string[]; allow?: never; deny?: never }
+) & {
+  /** Shown in decisions and logs; `rule 3` when left out. */
+  name?: string
+  when?: When
+  /** `dry-run`: logged as it would decide, not enforced. */
+  mode?: 'enforce' | 'dry-run'
+}
+
+/** What a team's own `decide` sees. */
+export interface PolicyCall {
+  server: string
+  method: string
+  tool: string | undefined
+  arguments: Json | undefined
+  subject: string | undefined
+  clientId: string
+  clientTrust: 'preregistered' | 'document' | 'dynamic'
+  scopes: string[]
+  claims: Record<string, Json>
+}
+
+/** Verdict of a team's own `decide`. */
+export type Verdict = 'abstain' | 'allow' | 'deny' | { deny: string }
+
+/** Who may call what: see docs/policies.md. A deny beats an allow; an error is a deny. */
+export interface Policy {
+  default: 'allow' | 'deny'
+  rules: Rule[]
+  /** Methods other than tools/call: exact names or globs. `initialize`, `ping`, `notifications/*`, `server/discover` and `tools/list` are never refused. */
+  methods?: { allow?: string[]; deny?: string[] }
+  decide?: (call: PolicyCall) => Verdict | Promise<Verdict>
+}
+
+/** What a budget is counted for. */
+export type BudgetKey = 'user' | 'client' | 'connection' | 'server' | 'tool' | `claims.${string}`
+
+/** A limit over a window of time. */
+export interface Budget {
+  name: string
+  /** Whole units. */
+  limit: number
+  per: BudgetKey[]
+  window: 'minute' | 'hour' | 'day' | 'week' | 'month' | { seconds: number }
+  /** IANA zone of calendar windows; UTC when left out. */
+  timeZone?: string
+  /** Units of one call: a number, or by tool name with `*` for the rest; 1 when left out. */
+  cost?: number | Record<string, number>
+  unit?: string
+  /** Methods counted; `tools/call` when left out. */
+  methods?: string[]
+  mode?: 'enforce' | 'dry-run'
+  /** `refuse` when left out: a store outage refuses. */
+  onOutage?: 'refuse' | 'allow'
+}

@@ -1,0 +1,34 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Readable } from 'node:stream'
+
+/** A cleaned request for a runtime: what the client sent, stripped, with the contract headers set. */
+export interface RuntimeRequest {
+  method: string
+  /** Lower-case names. */
+  headers: Record<string, string | string[]>
+  /** Byte for byte what the client sent; undefined without a body. */
+  body: Buffer | undefined
+  /** Aborted when the client leaves: the runtime then sees a client that leaves. */
+  signal: AbortSignal
+  /** How long the head of the answer may take. */
+  responseStartMs: number
+  /** Which of several runtime URLs; a session sticks to one. */
+  affinity: string | undefined
+}
+
+/** A runtime's answer: the head has arrived, the body streams. */
+export interface RuntimeResponse {
+  status: number
+  headers: IncomingHttpHeaders
+  body: Readable
+}
+
+/**
+ * The one small port between gateway and runtime. Rejects with `GatewayError` `runtime_unreachable` (never connected: nothing was executed),
+ * `runtime_died` (connected, then lost before the head) or `runtime_timeout`.
+ */
+export interface RuntimeLeg {
+  readonly description: string
+  send(request: RuntimeRequest): Promise<RuntimeResponse>
+  close(): Promise<void>
+}
