@@ -21,9 +21,7 @@ export interface Deps {
 }
 
 /** One guarded GET. */
-export interface GuardedFetch {
-  (url: string, limits: { maxBytes: number; timeoutMs: number; accept: string }): Promise<GuardedResponse>
-}
+export type GuardedFetch = (url: string, limits: { maxBytes: number; timeoutMs: number; accept: string }) => Promise<GuardedResponse>
 
 /** What a guarded GET brought. */
 export interface GuardedResponse {

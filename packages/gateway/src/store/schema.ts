@@ -16,14 +16,26 @@ export interface RecordKind {
 }
 
 export const schema = {
-  connection: { prefix: 'connection', version: 1, about: 'one user, one client, one server: code, tokens, refresh family', life: 'until its refresh token expires', upgrade: {} },
-  grant: { prefix: 'grant', version: 1, about: 'one downstream grant, sealed, with the lease of a running refresh', life: 'that of its connection', upgrade: {} },
+  connection: {
+    prefix: 'connection',
+    version: 1,
+    about: 'one user, one client, one server: code, tokens, refresh family',
+    life: 'until its refresh token expires',
+    upgrade: {},
+  },
+  grant: {
+    prefix: 'grant',
+    version: 1,
+    about: 'one downstream grant, sealed, with the lease of a running refresh',
+    life: 'that of its connection',
+    upgrade: {},
+  },
   client: { prefix: 'client', version: 1, about: 'a dynamically registered client', life: 'unusedExpirySeconds, renewed by use', upgrade: {} },
   document: { prefix: 'client-document', version: 1, about: 'a cached client id metadata document', life: 'its HTTP freshness, within bounds', upgrade: {} },
   pending: { prefix: 'pending', version: 1, about: 'an authorization under way', life: 'ten minutes', upgrade: {} },
   approval: { prefix: 'approval', version: 1, about: 'a remembered consent', life: 'a year, renewed by use', upgrade: {} },
   stepUp: { prefix: 'step-up', version: 1, about: 'scopes refused to a connection, offered at its next authorization', life: 'an hour', upgrade: {} },
-  subject: { prefix: 'subject', version: 1, about: 'ids of one user\'s connections', life: 'that of the longest-lived connection', upgrade: {} },
+  subject: { prefix: 'subject', version: 1, about: "ids of one user's connections", life: 'that of the longest-lived connection', upgrade: {} },
   spend: { prefix: 'spend', version: 1, about: 'a counter: a budget in its window, or a rate', life: 'its window', upgrade: {} },
   used: { prefix: 'used', version: 1, about: 'a jti that was presented (RFC 7523 §3)', life: 'until the assertion expires', upgrade: {} },
 } as const satisfies Record<string, RecordKind>
