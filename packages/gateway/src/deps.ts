@@ -1,4 +1,5 @@
 import type { Config } from './config.ts'
+import type { GuardedFetch } from './http/guarded-fetch.ts'
 import type { KeyRing } from './keys/key-ring.ts'
 import type { Log } from './log/logger.ts'
 import type { Store } from './store/store.ts'
@@ -20,12 +21,4 @@ export interface Deps {
   log: Log
 }
 
-/** One guarded GET. */
-export type GuardedFetch = (url: string, limits: { maxBytes: number; timeoutMs: number; accept: string }) => Promise<GuardedResponse>
-
-/** What a guarded GET brought. */
-export interface GuardedResponse {
-  status: number
-  headers: Headers
-  body: Buffer
-}
+export type { GuardedFetch, GuardedResponse } from './http/guarded-fetch.ts'

@@ -18,6 +18,7 @@ export const catalogue = {
   runtime_invalid: { status: 502, message: 'The MCP runtime behind this gateway answered with something that is not MCP.' },
   runtime_died: { status: 502, message: 'The MCP runtime behind this gateway ended before its answer was complete.' },
   body_too_large: { status: 413, message: 'The request body is larger than this gateway accepts.' },
+  body_timeout: { status: 408, message: 'The request body did not arrive in time.' },
   body_not_json: { status: 400, message: 'The request body is not UTF-8 JSON.' },
   body_invalid: { status: 400, message: 'The request body is not a JSON-RPC message that this gateway accepts.' },
   media_type_unsupported: { status: 415, message: 'Send application/json without a Content-Encoding.' },

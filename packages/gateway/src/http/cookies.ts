@@ -1,0 +1,43 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+/** One cookie to set. */
+export interface Cookie {
+  /** As {@link cookieName} gives it. */
+  name: string
+  /** Characters of a cookie value only (RFC 6265 §4.1.1): base64url fits. */
+  value: string
+  /** 0 deletes the cookie. */
+  maxAgeSeconds: number
+  /** False only on a loopback http `publicUrl`. */
+  secure: boolean
+}
+
+/**
+ * The name a cookie goes by: with the `__Host-` prefix (AZ-9), except on a loopback http `publicUrl`, where browsers would refuse it.
+ *
+ * @param config its `loopback` decides
+ */
+export function cookieName(config: { loopback: boolean }, base: string): string {
+  return config.loopback ? base : `__Host-${base}`
+}
+
+/** Value of a cookie of the request; the first, should there be several. */
+export function readCookie(req: IncomingMessage, name: string): string | undefined {
+  for (const part of (req.headers.cookie ?? '').split(';')) {
+    const equals = part.indexOf('=')
+    if (equals > 0 && part.slice(0, equals).trim() === name) return part.slice(equals + 1).trim()
+  }
+  return undefined
+}
+
+/**
+ * Adds a `Set-Cookie` beside those already there: host-only, `HttpOnly`, `SameSite=Lax` (so that it comes along when the provider sends the browser back), `Path=/`.
+ *
+ * @throws Error when name or value hold characters that a cookie cannot carry: a mistake of ours, never of a request
+ */
+export function setCookie(res: ServerResponse, cookie: Cookie): void {
+  if (!/^[\w-]+$/.test(cookie.name) || !/^[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*$/.test(cookie.value))
+    throw new Error(`The cookie ${cookie.name} cannot be set.`)
+  const secure = cookie.secure ? '; Secure' : ''
+  res.appendHeader('set-cookie', `${cookie.name}=${cookie.value}; Path=/; Max-Age=${cookie.maxAgeSeconds}; HttpOnly; SameSite=Lax${secure}`)
+}
