@@ -1,3 +1,8 @@
+import { createHmac, hkdfSync } from 'node:crypto'
+import { ConfigError } from '../errors/errors.ts'
+import { sameFingerprint } from './fingerprint.ts'
+import { openWith, sealWith } from './seal.ts'
+
 /**
  * The secrets of a gateway: the first seals and signs, every one opens and verifies; that is key rotation (design: records, sealing).
  */
@@ -10,4 +15,58 @@ export interface KeyRing {
   sign(data: string, purpose: string): string
   /** Constant time; true when any key of the ring made this MAC. */
   verify(data: string, purpose: string, mac: string): boolean
+}
+
+interface Key {
+  seal: Buffer
+  sign: Buffer
+}
+
+/** Fewest characters of a secret: 32 characters of base64url are 192 bits. */
+const shortestSecret = 32
+const macBytes = 16
+
+/**
+ * Makes the key ring of `secrets`. Each secret gives one key to seal and one to sign with (HKDF-SHA-256, RFC 5869), so neither use can weaken the other.
+ *
+ * @param secrets the first seals and signs, each opens and verifies; at least one, each of 32 characters or more
+ * @throws ConfigError when there is none, or one is short or stands twice
+ */
+export function createKeyRing(secrets: readonly string[]): KeyRing {
+  checkSecrets(secrets)
+  const keys = secrets.map(deriveKey)
+  const first = keys[0] as Key
+  return {
+    seal: (plaintext, context) => sealWith(first.seal, plaintext, context),
+    open(sealed, context) {
+      for (const key of keys) {
+        const plaintext = openWith(key.seal, sealed, context)
+        if (plaintext !== undefined) return plaintext
+      }
+      return undefined
+    },
+    sign: (data, purpose) => macOf(first, data, purpose),
+    verify: (data, purpose, mac) => keys.some((key) => sameFingerprint(macOf(key, data, purpose), mac)),
+  }
+}
+
+function checkSecrets(secrets: readonly string[]): void {
+  if (secrets.length === 0) throw new ConfigError('secrets', 'give at least one secret; `emcy-gateway keygen` prints a new one')
+  for (const [index, secret] of secrets.entries()) {
+    if (typeof secret !== 'string' || secret.length < shortestSecret) {
+      throw new ConfigError(`secrets[${index}]`, `must have at least ${shortestSecret} characters; \`emcy-gateway keygen\` prints a new one`)
+    }
+    if (secrets.indexOf(secret) !== index) throw new ConfigError(`secrets[${index}]`, `is the same as secrets[${secrets.indexOf(secret)}]`)
+  }
+}
+
+function deriveKey(secret: string): Key {
+  const derive = (use: string) => Buffer.from(hkdfSync('sha256', secret, 'emcy-gateway', use, 32))
+  return { seal: derive('seal 1'), sign: derive('sign 1') }
+}
+
+function macOf(key: Key, data: string, purpose: string): string {
+  // The length in front keeps (purpose, data) pairs apart whatever characters they hold.
+  const mac = createHmac('sha256', key.sign).update(`${purpose.length}:${purpose}${data}`).digest()
+  return mac.subarray(0, macBytes).toString('base64url')
 }
