@@ -1,0 +1,88 @@
+import { Client as ClientV2, StreamableHTTPClientTransport as TransportV2, UnauthorizedError as UnauthorizedV2 } from '@modelcontextprotocol/client'
+import { UnauthorizedError as UnauthorizedV1 } from '@modelcontextprotocol/sdk/client/auth.js'
+import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
+import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
+import { asProvider, type TestOAuthProvider } from './oauth-provider.ts'
+import { type Exchange, recordingFetch } from './recorder.ts'
+
+/** How SDK v2 chooses the protocol revision. */
+export type Mode = 'legacy' | 'auto' | { pin: string }
+
+/** What a tool call brought, in the words the model would see. */
+export interface ToolAnswer {
+  text: string
+  isError: boolean
+}
+
+/** What the tests do with a client, whichever SDK it is. */
+export interface TestClient {
+  readonly name: string
+  /** Connects; rejects with an unauthorized error (see {@link isUnauthorized}) when the user has to sign in first. */
+  connect(): Promise<void>
+  /** Hands the callback's parameters to the SDK; `connect` again afterwards. */
+  finishAuth(callback: URLSearchParams): Promise<void>
+  listTools(): Promise<string[]>
+  callTool(name: string, args?: Record<string, unknown>, options?: { signal?: AbortSignal; onprogress?: (progress: { progress: number }) => void }): Promise<ToolAnswer>
+  revision(): string | undefined
+  close(): Promise<void>
+  /** HTTP exchanges so far, of all connects. */
+  readonly exchanges: Exchange[]
+}
+
+/** Whether an SDK says that the user has to sign in. */
+export function isUnauthorized(error: unknown): boolean {
+  return error instanceof UnauthorizedV1 || error instanceof UnauthorizedV2
+}
+
+function answerOf(result: { content?: unknown; isError?: unknown }): ToolAnswer {
+  const content = (Array.isArray(result.content) ? result.content : []) as { type: string; text?: string }[]
+  return { text: content.map((part) => part.text ?? '').join('\n'), isError: result.isError === true }
+}
+
+/** A client of SDK v2. */
+export function clientV2(url: string, provider: TestOAuthProvider, mode: Mode = 'auto'): TestClient {
+  const { fetch, exchanges } = recordingFetch()
+  let transport = new TransportV2(new URL(url), { authProvider: asProvider(provider), fetch })
+  let client: ClientV2 | undefined
+  return {
+    name: `SDK v2 ${typeof mode === 'string' ? mode : mode.pin}`,
+    exchanges,
+    async connect() {
+      transport = new TransportV2(new URL(url), { authProvider: asProvider(provider), fetch })
+      client = new ClientV2({ name: 'test-client', version: '1.0.0' }, { versionNegotiation: { mode } })
+      await client.connect(transport)
+    },
+    finishAuth: (callback) => transport.finishAuth(callback),
+    listTools: async () => (await present(client).listTools()).tools.map((tool) => tool.name),
+    callTool: async (name, args = {}, options = {}) => answerOf(await present(client).callTool({ name, arguments: args }, options)),
+    revision: () => client?.getNegotiatedProtocolVersion(),
+    close: async () => client?.close(),
+  }
+}
+
+/** A client of SDK v1. */
+export function clientV1(url: string, provider: TestOAuthProvider): TestClient {
+  const { fetch, exchanges } = recordingFetch()
+  const options = { authProvider: provider as never, fetch }
+  let transport = new TransportV1(new URL(url), options)
+  let client: ClientV1 | undefined
+  return {
+    name: 'SDK v1',
+    exchanges,
+    async connect() {
+      transport = new TransportV1(new URL(url), options)
+      client = new ClientV1({ name: 'test-client', version: '1.0.0' })
+      await client.connect(transport as never)
+    },
+    finishAuth: (callback) => transport.finishAuth(callback.get('code') ?? ''),
+    listTools: async () => (await present(client).listTools()).tools.map((tool) => tool.name),
+    callTool: async (name, args = {}, options = {}) => answerOf(await present(client).callTool({ name, arguments: args }, undefined, options)),
+    revision: () => transport.protocolVersion,
+    close: async () => client?.close(),
+  }
+}
+
+function present<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('connect first')
+  return value
+}
