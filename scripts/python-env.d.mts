@@ -1,0 +1,1 @@
+export declare function ensurePythonEnv(requirements?: string): Promise<string>
