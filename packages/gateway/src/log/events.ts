@@ -5,6 +5,20 @@ interface EventBase {
   time?: number
 }
 
+/** What one budget did to one call. */
+export interface BudgetNote {
+  name: string
+  /** Units charged; for a refusal the units asked for. */
+  cost: number
+  /** Units left after this call; absent when the store could not be asked. */
+  left?: number
+  refused?: boolean
+  /** The budget is in dry-run mode: a refusal was not enforced. */
+  dryRun?: boolean
+  /** The store was down and the budget lets calls pass then. */
+  uncounted?: boolean
+}
+
 /** One request on an MCP endpoint, written when it has ended. */
 export interface McpRequestEvent extends EventBase {
   event: 'mcp.request'
@@ -22,7 +36,7 @@ export interface McpRequestEvent extends EventBase {
   rule?: string
   /** Rules in dry-run mode that would have refused. */
   dryRun?: string[]
-  budgets?: { name: string; cost: number; left: number; refused?: boolean }[]
+  budgets?: BudgetNote[]
   httpStatus: number
   rpcCode?: number
   /** Code of the error catalogue, when the gateway refused or failed. */
