@@ -31,8 +31,9 @@ export interface RefreshFamily {
     hash: string
     generation: number
     graceUntil: number
-    /** The successor's token response, sealed under the connection's key. */
-    sealedResponse: string
+    /** The tokens it produced, each sealed under the record's key, so that whoever asks again gets the same ones. */
+    sealedAccess: string
+    sealedRefresh: string
   }
 }
 
