@@ -8,8 +8,8 @@ import { createWriteQueue } from './write-queue.ts'
 export interface SqliteStoreOptions {
   /** Milliseconds since the epoch; the system's clock when left out. */
   clock?: () => number
-  /** How long a write may wait, without blocking, for another process to release the write lock, in milliseconds; 1000 when left out. */
-  lockMs?: number
+  /** How long a write may stand in line for the write lock of another process, in milliseconds; 1000 when left out. It does not block the process. */
+  waitMs?: number
 }
 
 /** `node:sqlite` is synchronous, so while SQLite itself waits for a lock nothing else runs here: a few milliseconds bridge most commits of others. */
@@ -27,7 +27,7 @@ const removalEveryMs = 1_000
  * @throws ConfigError when the file cannot be opened
  */
 export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Store {
-  const { clock = Date.now, lockMs = 1_000 } = options
+  const { clock = Date.now, waitMs = 1_000 } = options
   const database = openSqliteFile(path, blockingMs)
   const statements = {
     get: database.prepare('SELECT value FROM entries WHERE key = ? AND expires > ?'),
@@ -51,7 +51,7 @@ export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Sto
     removeExpired: database.prepare(`
       DELETE FROM entries WHERE rowid IN (SELECT rowid FROM entries WHERE expires <= ? ORDER BY expires LIMIT ${removedAtOnce})`),
   }
-  const queue = createWriteQueue(lockMs)
+  const queue = createWriteQueue(waitMs)
   let nextRemoval = 0
 
   const read = (key: string): string | number | undefined => statements.get.get(key, clock())?.value as string | number | undefined

@@ -1,0 +1,64 @@
+import { ConfigError } from '../errors/errors.ts'
+
+/** What the gateway uses of a Keyv, 5 or 6: known by its structure, as a team may have several copies of the package. */
+export interface KeyvLike {
+  get(key: string): Promise<unknown>
+  set(key: string, value: string, ttlMs?: number): Promise<unknown>
+  delete(key: string): Promise<unknown>
+  on(event: string, listener: (error: unknown) => void): unknown
+}
+
+/** One layer under a Keyv: the adapter, or (Keyv 6) its bridge to an older adapter. */
+type Layer = Record<string, unknown>
+
+/** Whether a value is a Keyv and not, for example, an adapter, whose `set` may count life in another way. */
+export function isKeyv(value: unknown): value is KeyvLike {
+  if (!isLayer(value) || !isLayer(value.store) || !('stats' in value)) return false
+  return ['get', 'set', 'delete', 'on'].every((method) => typeof value[method] === 'function')
+}
+
+/** The layers under a Keyv, outermost first; the last is the adapter or the Map that holds the data. */
+export function layersOf(keyv: KeyvLike): Layer[] {
+  const layers: Layer[] = []
+  for (let layer = (keyv as unknown as Layer).store; isLayer(layer) && !layers.includes(layer); layer = layer.store) layers.push(layer)
+  return layers
+}
+
+/** Whether the data of a Keyv is in a Map of this process. A Map of another realm counts, so no `instanceof`. */
+export function isMapBacked(keyv: KeyvLike): boolean {
+  return Object.prototype.toString.call(layersOf(keyv).at(-1)) === '[object Map]'
+}
+
+/**
+ * Checks that a Keyv keeps different keys apart, and makes it tell of its failures.
+ *
+ * @throws ConfigError when its adapter has the namespace of another Keyv, or its `sanitize` option changes keys
+ */
+export function prepareKeyv(keyv: KeyvLike): void {
+  const outer = keyv as unknown as Layer
+  if (namespaceDiffers(keyv)) {
+    throw new ConfigError(
+      'store',
+      "another Keyv has set its own namespace on this Keyv's adapter, and an adapter knows only the last one: give the gateway an adapter of its own",
+    )
+  }
+  const { sanitize } = outer as { sanitize?: { cleanKey?: (key: string) => string } }
+  const probe = 'emcy:a--b'
+  if (sanitize?.cleanKey && sanitize.cleanKey(probe) !== probe) {
+    throw new ConfigError('store', "leave the Keyv option sanitize.keys out: it strips characters, so that two records' keys could become one")
+  }
+  // Keyv 5 and its adapters answer a failed read with undefined unless told otherwise.
+  for (const layer of [outer, ...layersOf(keyv)]) if (layer.throwOnErrors === false) layer.throwOnErrors = true
+}
+
+/** Whether the adapter now writes under another namespace than this Keyv: a second Keyv on one adapter renames the first one's keys. */
+export function namespaceDiffers(keyv: KeyvLike): boolean {
+  // On a Map it is Keyv itself that adds the namespace, so a second Keyv does no harm.
+  if (isMapBacked(keyv)) return false
+  const own = (keyv as unknown as Layer)['namespace'] ?? ''
+  return layersOf(keyv).some((layer) => typeof layer.namespace === 'string' && layer.namespace !== own)
+}
+
+function isLayer(value: unknown): value is Layer {
+  return typeof value === 'object' && value !== null
+}

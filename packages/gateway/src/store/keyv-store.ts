@@ -1,0 +1,104 @@
+import { StoreUnavailable } from '../errors/errors.ts'
+import { checkSpend, checkTtl } from './arguments.ts'
+import { createKeyLock, type InTurn } from './key-lock.ts'
+import { isMapBacked, type KeyvLike, layersOf, prepareKeyv } from './keyv-like.ts'
+import { watchKeyv } from './keyv-outage.ts'
+import { type KeyvEntry, type KeyvRecord, keyvRecord } from './keyv-record.ts'
+import { createRemoval } from './removal.ts'
+import type { Store } from './store.ts'
+
+/** Options of {@link keyvStore}. */
+export interface KeyvStoreOptions {
+  /** How long an operation may take, its turn among others of its key included, before its next step is no longer begun, in milliseconds; 1000 when left out. */
+  waitMs?: number
+}
+
+/** One lock for all that rests on the same adapter or Map in this process, whatever Keyv it comes through. */
+const locks = new WeakMap<object, InTurn>()
+
+/**
+ * A store over any Keyv, 5 or 6. Keyv has no compare-and-set, no increment and no get-and-delete, so operations on one key run one after the other in
+ * this process: atomic for one process, and for one only. Keys begin with `emcy:`, whatever namespace the Keyv has. The Keyv stays the caller's: `close`
+ * does not disconnect it.
+ *
+ * @throws ConfigError when the Keyv would mix up keys
+ */
+export function keyvStore(keyv: KeyvLike, options: KeyvStoreOptions = {}): Store {
+  prepareKeyv(keyv)
+  const { waitMs = 1_000 } = options
+  const inTurn = lockOf(keyv)
+  const watched = watchKeyv(keyv)
+  let closed = false
+
+  const run = async <T>(key: string, task: (record: KeyvRecord) => Promise<T>): Promise<T> => {
+    const deadline = performance.now() + waitMs
+    const call = async <R>(one: () => Promise<R>): Promise<R> => {
+      if (closed) throw new StoreUnavailable('the keyv store is closed')
+      // Whoever asked has been told "unavailable" by now: what they asked for must not happen after all.
+      if (performance.now() > deadline) throw new StoreUnavailable(`keyv: given up after ${waitMs} ms`)
+      return watched(one)
+    }
+    return inTurn(key, () => task(keyvRecord(keyv, key, call)))
+  }
+  // Keyv removes an expired entry of a Map only when it is read again. Other adapters have ways of their own.
+  const removal = isMapBacked(keyv) ? createRemoval((key) => run(key, (record) => record.read())) : undefined
+  const write = async (key: string, record: KeyvRecord, entry: KeyvEntry): Promise<void> => {
+    await record.write(entry)
+    removal?.written(key, entry.expires)
+  }
+
+  return {
+    name: nameOf(keyv),
+    atomicAcrossProcesses: false,
+    get: (key) => run(key, async (record) => textOf(await record.read())),
+    async set(key, value, ttlMs) {
+      checkTtl(ttlMs)
+      await run(key, (record) => write(key, record, { value, expires: Date.now() + ttlMs }))
+    },
+    delete: (key) => run(key, (record) => record.remove()),
+    take: (key) =>
+      run(key, async (record) => {
+        const entry = await record.read()
+        if (entry) await record.remove()
+        return textOf(entry)
+      }),
+    async compareAndSet(key, expected, next, ttlMs) {
+      checkTtl(ttlMs)
+      return run(key, async (record) => {
+        if (textOf(await record.read()) !== expected) return false
+        await write(key, record, { value: next, expires: Date.now() + ttlMs })
+        return true
+      })
+    },
+    async spend(key, cost, limit, ttlMs) {
+      checkSpend(cost, limit, ttlMs)
+      return run(key, async (record) => {
+        const entry = await record.read()
+        if (typeof entry?.value === 'string') throw new TypeError(`${key} holds a value, not a counter`)
+        const used = entry?.value ?? 0
+        if (cost >= 0 && used + cost > limit) return { allowed: false, used }
+        const after = Math.max(0, used + cost)
+        if (after !== used) await write(key, record, { value: after, expires: entry?.expires ?? Date.now() + ttlMs })
+        return { allowed: true, used: after }
+      })
+    },
+    async close() {
+      closed = true
+    },
+  }
+}
+
+function lockOf(keyv: KeyvLike): InTurn {
+  const backing = layersOf(keyv).at(-1) ?? keyv
+  const lock = locks.get(backing) ?? createKeyLock()
+  locks.set(backing, lock)
+  return lock
+}
+
+function nameOf(keyv: KeyvLike): string {
+  return isMapBacked(keyv) ? 'keyv (memory)' : `keyv (${layersOf(keyv).at(-1)?.constructor?.name ?? 'adapter'})`
+}
+
+function textOf(entry: KeyvEntry | undefined): string | undefined {
+  return entry === undefined ? undefined : String(entry.value)
+}

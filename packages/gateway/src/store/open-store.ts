@@ -1,0 +1,43 @@
+import { ConfigError } from '../errors/errors.ts'
+import { withDeadline } from './deadline.ts'
+import { isKeyv, type KeyvLike } from './keyv-like.ts'
+import { keyvStore } from './keyv-store.ts'
+import { memoryStore } from './memory.ts'
+import { sqliteStore } from './sqlite.ts'
+import type { Store } from './store.ts'
+
+/**
+ * Opens the store that the option `store` names.
+ *
+ * @param option a Keyv 5 or 6, a store, `sqlite:path`, `memory:`; undefined is memory
+ * @param ms deadline of each operation, in milliseconds; then it rejects with StoreUnavailable
+ * @throws ConfigError when the option is none of these, or the store cannot be opened
+ */
+export function openStore(option: KeyvLike | Store | string | undefined, ms: number): Store {
+  // Below the deadline, so that an operation still in line is given up, and surely not done, before its caller hears so.
+  const waitMs = Math.ceil(ms * 0.8)
+  if (option === undefined) return withDeadline(memoryStore(), ms)
+  if (typeof option === 'string') return withDeadline(storeNamed(option, waitMs), ms)
+  if (isStore(option)) return withDeadline(option, ms)
+  if (isKeyv(option)) return withDeadline(keyvStore(option, { waitMs }), ms)
+  throw new ConfigError('store', 'must be a Keyv (new Keyv({ store: adapter }), version 5 or 6), a string such as sqlite:./gateway.db, or a store')
+}
+
+function storeNamed(name: string, waitMs: number): Store {
+  const [, scheme, rest = ''] = /^([a-z]+):(.*)$/s.exec(name) ?? []
+  if (scheme === 'memory' && rest === '') return memoryStore()
+  if (scheme === 'sqlite') {
+    const path = rest.replace(/^\/\//, '')
+    if (path === '' || path === ':memory:') throw new ConfigError('store', 'sqlite: needs the path of a file; for memory write memory:')
+    return sqliteStore(path, { waitMs })
+  }
+  // The address may hold a password, so the message names its scheme alone.
+  const known = { redis: 'redis', rediss: 'redis', valkey: 'valkey', postgres: 'postgres', postgresql: 'postgres' }[scheme ?? '']
+  if (known)
+    throw new ConfigError('store', `${scheme}: addresses are not opened by the gateway yet; pass new Keyv({ store: … }) with the adapter @keyv/${known}`)
+  throw new ConfigError('store', 'must begin with sqlite: or memory:')
+}
+
+function isStore(option: object): option is Store {
+  return ['get', 'set', 'delete', 'take', 'compareAndSet', 'spend', 'close'].every((name) => typeof (option as Record<string, unknown>)[name] === 'function')
+}
