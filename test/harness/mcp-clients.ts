@@ -2,6 +2,7 @@ import { Client as ClientV2, StreamableHTTPClientTransport as TransportV2, Unaut
 import { UnauthorizedError as UnauthorizedV1 } from '@modelcontextprotocol/sdk/client/auth.js'
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
+import { Browser, callbackOf } from './browser.ts'
 import { asProvider, type TestOAuthProvider } from './oauth-provider.ts'
 import { type Exchange, recordingFetch } from './recorder.ts'
 
@@ -32,6 +33,27 @@ export interface TestClient {
 /** Whether an SDK says that the user has to sign in. */
 export function isUnauthorized(error: unknown): boolean {
   return error instanceof UnauthorizedV1 || error instanceof UnauthorizedV2
+}
+
+/** Whether a promise ends with an SDK's word that the user has to sign in; any other end is passed on or is false. */
+export async function asksToSignIn(outcome: Promise<unknown>): Promise<boolean> {
+  return outcome.then(
+    () => false,
+    (error: unknown) => {
+      if (isUnauthorized(error)) return true
+      throw error
+    },
+  )
+}
+
+/** Takes a client through sign-in as a user would, and connects it. */
+export async function signIn(client: TestClient, provider: TestOAuthProvider, user: string): Promise<void> {
+  if (!(await asksToSignIn(client.connect()))) throw new Error('the client was connected without signing in')
+  if (provider.authorizationUrl === undefined) throw new Error('the client has no authorization URL')
+  const callback = callbackOf(await new Browser(provider.redirectUrl).authorize(provider.authorizationUrl, { user }))
+  if (!provider.isOurs(callback)) throw new Error('the callback carries another state')
+  await client.finishAuth(callback)
+  await client.connect()
 }
 
 function answerOf(result: { content?: unknown; isError?: unknown }): ToolAnswer {

@@ -1,0 +1,34 @@
+/** One server of {@link GatewaySettings}: as in the gateway's options, a runtime left out being the Todo runtime as a local handler. */
+export interface ServerSettings {
+  path: string
+  runtime?: string | string[]
+  workerSecret: string | string[]
+  name?: string
+  scopes?: string[]
+  grants?: 'own' | 'shared' | 'none'
+  policy?: object
+  budgets?: object[]
+  headers?: Record<string, string>
+  origins?: string[]
+  refusals?: 'agent' | 'http'
+}
+
+/** Options of a gateway in a process of its own, as JSON. */
+export interface GatewaySettings {
+  port: number
+  publicUrl: string
+  /** For local Todo runtimes. */
+  apiUrl: string
+  downstream?: object
+  servers: Record<string, ServerSettings>
+  store?: string
+  secrets?: string[]
+  clients?: object
+  tokens?: object
+  policy?: object
+  budgets?: object[]
+  limits?: object
+  consent?: object
+  /** How far the gateway's clock is ahead of the machine's. */
+  clockOffsetMs?: number
+}

@@ -1,0 +1,175 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { ensurePythonEnv } from '../../scripts/python-env.mjs'
+import type { GatewaySettings, ServerSettings } from './gateway-settings.ts'
+import { nativeRedirectUri } from './oauth-provider.ts'
+import { freePorts } from './ports.ts'
+import { type ServerProcess, startModule, startProgram } from './process.ts'
+
+/** What a test may say of its Todo world. */
+export interface TodoOptions {
+  /** `sdk`: the MCP SDK runtime in a process of its own; `local`: the same as a handler in the gateway; `fastmcp`: Python; or a URL of the test's own runtime. */
+  runtime?: 'sdk' | 'local' | 'fastmcp' | string
+  /** Members of the gateway's options. */
+  gateway?: Partial<Omit<GatewaySettings, 'port' | 'publicUrl' | 'apiUrl' | 'servers'>>
+  /** Members of the one server `todo`. */
+  server?: Partial<ServerSettings>
+  /** Further servers. */
+  servers?: Record<string, ServerSettings>
+  /** Members of the downstream profile. */
+  downstream?: object
+  /** Certificate that the gateway's process trusts besides the public ones. */
+  caFile?: string
+}
+
+/** A running Todo world: authorization server, API, runtime, gateway, each a process of its own on loopback. */
+export interface TodoWorld {
+  issuer: string
+  mcpUrl: string
+  apiUrl: string
+  /** The Todo team's own authorization server. */
+  authorizationServerUrl: string
+  workerSecret: string
+  gateway: ServerProcess
+  authorizationServer: ServerProcess
+  runtime: ServerProcess | undefined
+  /** Every event the gateway has logged, in order. */
+  events(): Record<string, unknown>[]
+  /** Moves the gateway's clock; resolves when it has. */
+  advanceClock(milliseconds: number): Promise<void>
+  /** Stops the gateway and starts it again on the same port and store. */
+  restartGateway(signal?: NodeJS.Signals): Promise<void>
+  stopRuntime(): Promise<void>
+  startRuntime(): Promise<void>
+  stopAuthorizationServer(): Promise<void>
+  startAuthorizationServer(): Promise<void>
+  close(): Promise<void>
+}
+
+/** A confidential client that the gateway knows by hand in every Todo world, and a public one. */
+export const preregistered = {
+  confidential: { clientId: 'confidential-client', clientSecret: 'a secret of the confidential client', redirectUris: [nativeRedirectUri], name: 'Confidential Client' },
+  public: { clientId: 'public-client', redirectUris: [nativeRedirectUri], name: 'Public Client' },
+}
+
+const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url))
+const secret = () => randomBytes(32).toString('base64url')
+
+/** Starts FastMCP's Todo server; ready when it refuses a stranger and answers whoever holds this run's secret. */
+async function startFastMcp(port: number, apiUrl: string, workerSecret: string): Promise<ServerProcess> {
+  const url = `http://127.0.0.1:${port}/mcp`
+  const clientInfo = { name: 'probe', version: '1' }
+  const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo }
+  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params })
+  const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' }
+  const ask = async (extra: Record<string, string>) => {
+    const response = await fetch(url, { method: 'POST', headers: { ...headers, ...extra }, body })
+    await response.body?.cancel()
+    return response.status
+  }
+  const isReady = async () => (await ask({})) === 401 && (await ask({ 'x-emcy-worker-secret': workerSecret })) === 200
+  const env = { PORT: String(port), TODO_API_URL: apiUrl, EMCY_WORKER_SECRET: workerSecret }
+  return startProgram(await ensurePythonEnv(), [path('../../examples/FastMCP.Sample/server.py')], { url, env, isReady })
+}
+
+/** Starts a Todo world. Every test that starts one closes it. */
+export async function startTodo(options: TodoOptions = {}): Promise<TodoWorld> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'emcy-todo-'))
+  const [gatewayPort, authorizationPort, apiPort, runtimePort] = (await freePorts(4)) as [number, number, number, number]
+  const at = (port: number) => `http://127.0.0.1:${port}`
+  const [issuer, authorizationServerUrl, apiUrl] = [at(gatewayPort), at(authorizationPort), at(apiPort)]
+  const kind = options.runtime ?? 'sdk'
+  const runtimeUrl = kind === 'local' ? undefined : kind === 'sdk' || kind === 'fastmcp' ? `${at(runtimePort)}/mcp` : kind
+  const [workerSecret, clientSecret] = [secret(), secret()]
+  const settings: GatewaySettings = {
+    port: gatewayPort,
+    publicUrl: issuer,
+    apiUrl,
+    store: `sqlite:${join(dataDir, 'gateway.db')}`,
+    secrets: [secret()],
+    ...options.gateway,
+    downstream: {
+      issuer: authorizationServerUrl,
+      clientId: 'emcy-gateway',
+      clientSecret,
+      scopes: ['openid', 'todos.read', 'todos.write'],
+      resource: apiUrl,
+      ...options.downstream,
+    },
+    clients: {
+      preregistered: Object.values(preregistered),
+      metadataDocuments: { dangerouslyAllowPrivateAddresses: true },
+      registration: { perSourcePerHour: 10_000 },
+      ...options.gateway?.clients,
+    },
+    servers: {
+      todo: { path: '/mcp', workerSecret, name: 'Todo', scopes: ['todos.read', 'todos.write'], ...(runtimeUrl === undefined ? {} : { runtime: runtimeUrl }), ...options.server },
+      ...options.servers,
+    },
+  }
+  const gatewayEnv: Record<string, string> = options.caFile === undefined ? {} : { NODE_EXTRA_CA_CERTS: options.caFile }
+  let clockOffsetMs = 0
+  const start = {
+    authorizationServer: () =>
+      startModule(path('../../examples/todo/authorization-server.ts'), {
+        PORT: String(authorizationPort),
+        DATA_DIR: join(dataDir, 'authorization-server'),
+        API_URL: apiUrl,
+        GATEWAY_URL: issuer,
+        GATEWAY_CLIENT_ID: 'emcy-gateway',
+        GATEWAY_CLIENT_SECRET: clientSecret,
+      }),
+    api: () =>
+      startModule(path('../../examples/todo/api.ts'), { PORT: String(apiPort), DATA_DIR: join(dataDir, 'api'), ISSUER: authorizationServerUrl, API_URL: apiUrl }),
+    runtime: async () => {
+      if (kind === 'fastmcp') return startFastMcp(runtimePort, apiUrl, workerSecret)
+      if (kind !== 'sdk') return undefined
+      return startModule(path('../../examples/todo/runtime.ts'), { PORT: String(runtimePort), API_URL: apiUrl, WORKER_SECRET: workerSecret })
+    },
+    gateway: () => startModule(path('./gateway-process.ts'), { ...gatewayEnv, GATEWAY_SETTINGS: JSON.stringify({ ...settings, clockOffsetMs }) }),
+  }
+  const [authorizationServer, api, runtime, gateway] = await Promise.all([start.authorizationServer(), start.api(), start.runtime(), start.gateway()])
+  const earlier: unknown[] = []
+  const world: TodoWorld = {
+    issuer,
+    mcpUrl: `${issuer}/mcp`,
+    apiUrl,
+    authorizationServerUrl,
+    workerSecret,
+    gateway,
+    authorizationServer,
+    runtime,
+    events: () => [...earlier, ...world.gateway.messages].flatMap((message) => (message as { event?: Record<string, unknown> }).event ?? []),
+    async advanceClock(milliseconds) {
+      clockOffsetMs += milliseconds
+      const wanted = clockOffsetMs
+      world.gateway.send({ advanceClockMs: milliseconds })
+      while (!world.gateway.messages.some((message) => (message as { clockOffsetMs?: number }).clockOffsetMs === wanted)) await new Promise((next) => setTimeout(next, 5))
+    },
+    async restartGateway(signal) {
+      await world.gateway.stop(signal)
+      earlier.push(...world.gateway.messages)
+      world.gateway = await start.gateway()
+    },
+    async stopRuntime() {
+      await world.runtime?.stop()
+    },
+    async startRuntime() {
+      world.runtime = await start.runtime()
+    },
+    async stopAuthorizationServer() {
+      await world.authorizationServer.stop()
+    },
+    async startAuthorizationServer() {
+      world.authorizationServer = await start.authorizationServer()
+    },
+    async close() {
+      await Promise.all([world.authorizationServer, api, world.runtime, world.gateway].map((server) => server?.stop()))
+      await rm(dataDir, { recursive: true, force: true })
+    },
+  }
+  return world
+}
