@@ -28,3 +28,17 @@ function readAddress(address: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
   if (read.isIPv4MappedAddress()) return read.toIPv4Address()
   return read.match(nat64) ? new ipaddr.IPv4(read.toByteArray().slice(12)) : read
 }
+
+/**
+ * What counts as one source for a rate: an IPv4 address, or the /64 of an IPv6 address, since one host has a whole /64 to choose from.
+ *
+ * @returns the text itself when it is no address
+ */
+export function sourceNetwork(address: string): string {
+  const read = readAddress(address)
+  if (!(read instanceof ipaddr.IPv6)) return read?.toString() ?? address
+  return `${read.parts
+    .slice(0, 4)
+    .map((part) => part.toString(16))
+    .join(':')}::/64`
+}

@@ -1,0 +1,14 @@
+/**
+ * Makes text that a stranger chose fit for one line of a page: control and format characters (which hide or turn letters around), private-use and lone surrogates go,
+ * runs of white space become one space.
+ *
+ * @param max in characters
+ */
+export function oneLine(text: string, max: number): string {
+  const clean = text
+    .toWellFormed()
+    .replace(/\s+/gu, ' ')
+    .replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu, '')
+    .trim()
+  return [...clean].slice(0, max).join('')
+}
