@@ -27,7 +27,8 @@ export const catalogue = {
   meta_missing: { status: 400, message: 'A required _meta field is missing.' },
   origin_forbidden: { status: 403, message: 'This origin may not call this MCP server.' },
   method_not_allowed: { status: 405, message: 'This method is not offered here.' },
-  too_many_streams: { status: 200, message: 'This connection has too many open streams.' },
+  too_many_streams: { status: 429, message: 'This connection has too many open streams.' },
+  session_ended: { status: 404, message: 'This session has ended. Start a new one.' },
   internal_error: { status: 500, message: 'Something failed inside the gateway.' },
 } as const satisfies Record<string, { status: number; message: string }>
 

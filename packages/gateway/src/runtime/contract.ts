@@ -12,7 +12,7 @@ export interface RuntimeRequest {
   signal: AbortSignal
   /** How long the head of the answer may take. */
   responseStartMs: number
-  /** Which of several runtime URLs; a session sticks to one. */
+  /** Which of several runtimes, as an earlier {@link RuntimeResponse} named it: a session sticks to one. Undefined: any. */
   affinity: string | undefined
 }
 
@@ -21,11 +21,13 @@ export interface RuntimeResponse {
   status: number
   headers: IncomingHttpHeaders
   body: Readable
+  /** Names the runtime that answered, where there are several; `[A-Za-z0-9_-]{8}`. */
+  affinity: string | undefined
 }
 
 /**
  * The one small port between gateway and runtime. Rejects with `GatewayError` `runtime_unreachable` (never connected: nothing was executed),
- * `runtime_died` (connected, then lost before the head) or `runtime_timeout`.
+ * `runtime_died` (connected, then lost before the head), `runtime_timeout`, `runtime_invalid` (no HTTP), or `session_ended` for an affinity that is no more.
  */
 export interface RuntimeLeg {
   readonly description: string
