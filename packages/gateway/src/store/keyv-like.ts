@@ -17,11 +17,11 @@ export function isKeyv(value: unknown): value is KeyvLike {
   return ['get', 'set', 'delete', 'on'].every((method) => typeof value[method] === 'function')
 }
 
-/** The layers under a Keyv, outermost first; the last is the adapter or the Map that holds the data. */
+/** The layers under a Keyv, outermost first; the last is the adapter or the Map that holds the data. Keyv 6 wraps Maps and older adapters. */
 export function layersOf(keyv: KeyvLike): Layer[] {
-  const layers: Layer[] = []
-  for (let layer = (keyv as unknown as Layer).store; isLayer(layer) && !layers.includes(layer); layer = layer.store) layers.push(layer)
-  return layers
+  const { store } = keyv as unknown as Layer
+  if (!isLayer(store)) return []
+  return isWrapper(store) && isLayer(store.store) ? [store, store.store] : [store]
 }
 
 /** Whether the data of a Keyv is in a Map of this process. A Map of another realm counts, so no `instanceof`. */
@@ -55,10 +55,15 @@ export function prepareKeyv(keyv: KeyvLike): void {
 export function namespaceDiffers(keyv: KeyvLike): boolean {
   // On a Map it is Keyv itself that adds the namespace, so a second Keyv does no harm.
   if (isMapBacked(keyv)) return false
-  const own = (keyv as unknown as Layer)['namespace'] ?? ''
+  const own = (keyv as unknown as Layer).namespace ?? ''
   return layersOf(keyv).some((layer) => typeof layer.namespace === 'string' && layer.namespace !== own)
 }
 
 function isLayer(value: unknown): value is Layer {
   return typeof value === 'object' && value !== null
+}
+
+/** Told by a method that only Keyv's own wrappers have: an adapter may have a `store` of its own, which says nothing of where its data is. */
+function isWrapper(layer: Layer): boolean {
+  return typeof layer.getKeyPrefixData === 'function'
 }

@@ -15,7 +15,7 @@ export interface KeyvRecord {
   remove(): Promise<void>
 }
 
-const canaryKey = 'emcy:canary'
+const canaryKey = 'emcy-canary'
 const canaryLifeMs = 86_400_000
 
 /**

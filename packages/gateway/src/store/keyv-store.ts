@@ -47,6 +47,11 @@ export function keyvStore(keyv: KeyvLike, options: KeyvStoreOptions = {}): Store
     removal?.written(key, entry.expires)
   }
 
+  const remove = async (key: string, record: KeyvRecord): Promise<void> => {
+    await record.remove()
+    removal?.removed(key)
+  }
+
   return {
     name: nameOf(keyv),
     atomicAcrossProcesses: false,
@@ -55,11 +60,11 @@ export function keyvStore(keyv: KeyvLike, options: KeyvStoreOptions = {}): Store
       checkTtl(ttlMs)
       await run(key, (record) => write(key, record, { value, expires: Date.now() + ttlMs }))
     },
-    delete: (key) => run(key, (record) => record.remove()),
+    delete: (key) => run(key, (record) => remove(key, record)),
     take: (key) =>
       run(key, async (record) => {
         const entry = await record.read()
-        if (entry) await record.remove()
+        if (entry) await remove(key, record)
         return textOf(entry)
       }),
     async compareAndSet(key, expected, next, ttlMs) {

@@ -2,6 +2,7 @@
 export interface Removal {
   /** To be called at each write; looks at a few older entries. */
   written(key: string, expires: number): void
+  removed(key: string): void
 }
 
 /** How many entries each write looks at: more than one, so that removal outruns growth. */
@@ -27,6 +28,9 @@ export function createRemoval(read: (key: string) => Promise<unknown>): Removal 
         expiries.delete(seen)
         read(seen).catch(() => undefined)
       }
+    },
+    removed(key) {
+      expiries.delete(key)
     },
   }
 }
