@@ -13,7 +13,7 @@ export async function runAsProcess(start: (setting: Setting) => Promise<Running>
     if (!value) throw new Error(`The environment variable ${name} is missing`)
     return value
   }
-  const running = await Promise.try(start, setting).catch((error: Error) => {
+  const running = await (async () => start(setting))().catch((error: Error) => {
     console.error(error.message)
     process.exit(1)
   })

@@ -79,14 +79,11 @@ async function afterFirstByte(call: Call, response: Response): Promise<Response>
   return new Response(body, response)
 }
 
-/** Starts the runtime on loopback; its MCP endpoint is `/mcp` there. Port 0: the kernel chooses. */
+/** Starts the runtime on loopback; its MCP endpoint is `/mcp` there, as every other path: the contract comes before any routing. Port 0: the kernel chooses. */
 export async function startRuntime({ port, ...options }: RuntimeOptions & { port: number }): Promise<Running> {
   const handler = createRuntime(options)
   const { server, url, close } = await listen(port)
-  server.on('request', (req, res) => {
-    if (req.url?.split('?')[0] === '/mcp') return handler(req, res)
-    res.writeHead(404).end()
-  })
+  server.on('request', handler)
   return { url, close }
 }
 

@@ -1,0 +1,85 @@
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { createGateway } from '@emcy/gateway'
+import express from 'express'
+import { openDataFolder, readOrCreateSecret } from './data-folder.ts'
+import { listen, type Running } from './listen.ts'
+import { runAsProcess } from './process.ts'
+import { createRuntime } from './runtime.ts'
+
+/** Settings of the gateway's app. */
+export interface GatewayAppOptions {
+  /** A fixed port: it stands in the gateway's public URL. */
+  port: number
+  dataDir: string
+  /** The Todo authorization server, and the gateway's registration there. */
+  issuer: string
+  clientId: string
+  clientSecret: string
+  /** The Todo API: the resource for which the gateway asks tokens. */
+  apiUrl: string
+  /** Where the MCP runtime is; `local`: a handler in this process. */
+  runtimeUrl: string
+  workerSecret: string
+  /** Lets clients name themselves by a metadata document on this machine, as a client under development does. Never in production. */
+  allowLoopbackClientDocuments?: boolean
+}
+
+/** Starts an Express 5 app with the gateway in it, on one SQLite file. */
+export async function startGateway(options: GatewayAppOptions): Promise<Running> {
+  const dataDir = openDataFolder(options.dataDir)
+  const { apiUrl, workerSecret } = options
+  const gateway = createGateway({
+    publicUrl: `http://127.0.0.1:${options.port}`,
+    downstream: {
+      issuer: options.issuer,
+      clientId: options.clientId,
+      clientSecret: options.clientSecret,
+      scopes: ['openid', 'todos.read', 'todos.write'],
+      resource: apiUrl,
+    },
+    servers: {
+      todo: {
+        path: '/mcp',
+        name: 'Todo',
+        runtime: options.runtimeUrl === 'local' ? createRuntime({ apiUrl, secret: workerSecret }) : options.runtimeUrl,
+        workerSecret,
+        scopes: ['todos.read', 'todos.write'],
+      },
+    },
+    store: `sqlite:${join(dataDir, 'gateway.db')}`,
+    secrets: [readOrCreateSecret(dataDir, 'gateway-secret')],
+    clients: { metadataDocuments: { dangerouslyAllowPrivateAddresses: options.allowLoopbackClientDocuments ?? false } },
+    log: 'stdout',
+  })
+
+  const app = express()
+  app.disable('x-powered-by')
+  app.use(gateway)
+  const { server, url, close } = await listen(options.port)
+  server.on('request', app)
+  return {
+    url,
+    close: async () => {
+      await close()
+      await gateway.close()
+    },
+  }
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({ options: { 'allow-loopback-client-documents': { type: 'boolean', default: false } } })
+  await runAsProcess((setting) =>
+    startGateway({
+      port: Number(setting('PORT')),
+      dataDir: setting('DATA_DIR'),
+      issuer: setting('ISSUER'),
+      clientId: setting('GATEWAY_CLIENT_ID'),
+      clientSecret: setting('GATEWAY_CLIENT_SECRET'),
+      apiUrl: setting('API_URL'),
+      runtimeUrl: setting('RUNTIME_URL'),
+      workerSecret: setting('WORKER_SECRET'),
+      allowLoopbackClientDocuments: values['allow-loopback-client-documents'],
+    }),
+  )
+}
