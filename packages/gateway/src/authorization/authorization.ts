@@ -1,0 +1,80 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { EndpointsConfig } from '../config.ts'
+import { cors } from '../http/cors.ts'
+import type { Middleware } from '../http/middleware.ts'
+import { sendMethodNotAllowed } from '../http/respond.ts'
+import { pathMatches } from '../http/route.ts'
+import { sendOAuthError } from '../http/send-error.ts'
+import { authorize } from './authorize.ts'
+import { callback } from './callback.ts'
+import { answerConsent, showConsent } from './consent.ts'
+import type { FrontDeps } from './front-deps.ts'
+import { sendErrorPage } from './notices.ts'
+import { register } from './register.ts'
+import { revoke } from './revoke.ts'
+import { token } from './token.ts'
+
+type Handler = (deps: FrontDeps, req: IncomingMessage, res: ServerResponse, requestId: string) => Promise<void>
+
+/** One endpoint of the authorization server. */
+interface Route {
+  endpoint: keyof EndpointsConfig
+  methods: Record<string, Handler>
+  /** `browser`: people see it, errors are pages, and no other origin may read it (AZ-4); `client`: programs call it, errors are JSON, any origin may (TK-11). */
+  for: 'browser' | 'client'
+}
+
+const routes: Route[] = [
+  { endpoint: 'authorize', methods: { GET: authorize, HEAD: authorize, POST: authorize }, for: 'browser' },
+  { endpoint: 'consent', methods: { GET: showConsent, HEAD: showConsent, POST: answerConsent }, for: 'browser' },
+  { endpoint: 'callback', methods: { GET: callback }, for: 'browser' },
+  { endpoint: 'token', methods: { POST: token }, for: 'client' },
+  { endpoint: 'register', methods: { POST: register }, for: 'client' },
+  { endpoint: 'revoke', methods: { POST: revoke }, for: 'client' },
+]
+
+/**
+ * The OAuth 2.1 authorization server of the gateway (AS-1), as one middleware. What is not one of its paths goes to `next`.
+ *
+ * @param deps with the providers by their key in `config.providers`
+ */
+export function createAuthorization(deps: FrontDeps): Middleware {
+  const { config } = deps
+  const offered = routes.filter((route) => route.endpoint !== 'register' || config.clients.registration !== false)
+  return function authorization(req, res, next) {
+    const route = offered.find(({ endpoint }) => pathMatches(req, config.basePath, config.endpoints[endpoint]))
+    if (route) void answer(deps, route, req, res)
+    else next()
+  }
+}
+
+async function answer(deps: FrontDeps, route: Route, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  const requestId = deps.random(12)
+  const methods = Object.keys(route.methods)
+  if (route.for === 'client' && cors(req, res, { origin: '*', methods: [...methods, 'OPTIONS'] }) === 'preflight-answered') return
+  const handler = route.methods[req.method ?? '']
+  if (!handler) return sendMethodNotAllowed(res, methods)
+  try {
+    await handler(deps, req, res, requestId)
+  } catch (error) {
+    logError(deps, route, error, requestId)
+    if (route.for === 'client') sendOAuthError(res, error, requestId)
+    else sendErrorPage(res, deps.config, error, requestId)
+  }
+}
+
+const events = {
+  authorize: 'authorization.request',
+  consent: 'authorization.consent',
+  callback: 'authorization.callback',
+  token: 'authorization.token',
+  register: 'authorization.register',
+  revoke: 'authorization.revoke',
+  account: 'authorization.account',
+} as const satisfies Record<keyof EndpointsConfig, string>
+
+function logError(deps: FrontDeps, { endpoint }: Route, error: unknown, requestId: string): void {
+  const { code, status, reason, message } = error as { code?: string; status?: number; reason?: string; message?: string }
+  const level = status !== undefined && status < 500 ? 'info' : 'error'
+  deps.log.write({ event: events[endpoint], level, outcome: code ?? 'server_error', requestId, reason: reason ?? message ?? 'unknown' })
+}

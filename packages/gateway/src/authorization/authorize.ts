@@ -1,0 +1,133 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Client } from '../clients/client.ts'
+import { findClient } from '../clients/find-client.ts'
+import { checkRedirectUri } from '../clients/redirect-uri.ts'
+import type { ServerConfig } from '../config.ts'
+import { OAuthError } from '../errors/oauth-error.ts'
+import { sendRedirect } from '../http/respond.ts'
+import { fingerprint } from '../keys/fingerprint.ts'
+import { errorResponse, type ResponseTarget } from './authorization-response.ts'
+import { type ExpectedUser, expectedUser, hostIdentity } from './expected-user.ts'
+import { finish } from './finish.ts'
+import type { FrontDeps } from './front-deps.ts'
+import { type AuthorizationParams, readAuthorizationParams } from './parameters.ts'
+import { newPendingId, type PendingRequest, savePending } from './pending.ts'
+import { isApproved, withRefusedScopes } from './remembered.ts'
+import { checkRequest } from './request-checks.ts'
+import { startDownstream } from './start-downstream.ts'
+import { setTransactionCookie } from './transaction-cookies.ts'
+
+/** An authorization request whose every check has passed, and who is expected to answer it. */
+interface Begun {
+  client: Client
+  server: ServerConfig
+  request: PendingRequest
+  user: ExpectedUser | undefined
+}
+
+/**
+ * GET and POST /authorize. Until client and redirect URI are known to be good, a failure is a page of ours (AZ-3: it is thrown from here); after that it goes to the
+ * client by redirect. Each request makes a transaction of its own, so fetching the same URL twice costs nothing (clients.md line 15).
+ */
+export async function authorize(deps: FrontDeps, req: IncomingMessage, res: ServerResponse, requestId: string): Promise<void> {
+  const given = await readAuthorizationParams(req, deps.config)
+  const client = await findRequestedClient(deps, given)
+  const target = { redirectUri: requestedRedirectUri(client, given), state: given.params.get('state') }
+  try {
+    const begun = await begin(deps, req, client, target, given)
+    sendRedirect(res, await nextStop(deps, res, begun, requestId))
+  } catch (error) {
+    logRefusal(deps, client, error, requestId)
+    sendRedirect(res, errorResponse(deps.config, target, error, requestId))
+  }
+}
+
+async function findRequestedClient(deps: FrontDeps, { params }: AuthorizationParams): Promise<Client> {
+  const clientId = params.get('client_id')
+  if (clientId === undefined) throw new OAuthError('invalid_request', 'The parameter client_id is missing.')
+  return findClient(deps, clientId)
+}
+
+/** OAuth 2.1 §4.1.1: it may be missing when exactly one is registered. */
+function requestedRedirectUri(client: Client, { params }: AuthorizationParams): string {
+  const given = params.get('redirect_uri')
+  const [only, ...others] = client.redirectUris
+  if (given === undefined && only !== undefined && others.length === 0) return only
+  if (given === undefined) throw new OAuthError('invalid_request', 'The parameter redirect_uri is missing.')
+  if (!checkRedirectUri(client, given)) throw new OAuthError('invalid_request', 'The redirect_uri is not one that this client registered.')
+  return given
+}
+
+async function begin(deps: FrontDeps, req: IncomingMessage, client: Client, target: ResponseTarget, given: AuthorizationParams): Promise<Begun> {
+  const { server, scopes, challenge, state, prompt } = checkRequest(deps.config, client, given)
+  const user = await expectedUser(deps, req, server)
+  const offered = user ? await withRefusedScopes(deps, client, server, scopes, user.subject) : scopes
+  const { redirectUri } = target
+  return { client, server, user, request: { clientId: client.clientId, redirectUri, state, challenge, server: server.id, scopes: offered, prompt } }
+}
+
+/** The consent page; or the next leg at once, when this user approved the same before. */
+async function nextStop(deps: FrontDeps, res: ServerResponse, begun: Begun, requestId: string): Promise<string> {
+  const { client, request, user } = begun
+  const asksAnew = request.prompt === 'consent' || request.prompt === 'login' || request.prompt === 'select_account'
+  if (user && !asksAnew && (await isApproved(deps, client, request, user.subject))) {
+    logStep(deps, begun, 'approved before', requestId)
+    return withoutPage(deps, res, begun, user)
+  }
+  // OpenID Connect Core §3.1.2.6: nobody may be asked anything.
+  if (request.prompt === 'none') {
+    throw user ? new OAuthError('consent_required', 'The user has to allow this first.') : new OAuthError('login_required', 'The user has to sign in first.')
+  }
+  logStep(deps, begun, 'asks for consent', requestId)
+  return toConsentPage(deps, res, begun)
+}
+
+async function toConsentPage(deps: FrontDeps, res: ServerResponse, { request, user }: Begun): Promise<string> {
+  const id = newPendingId(deps)
+  const secret = deps.random(32)
+  await savePending(deps, { id, phase: 'consent', request, browser: fingerprint(secret), expected: user?.subject, decision: undefined })
+  setTransactionCookie(deps, res, 'page', id, secret)
+  return consentUrl(deps, id)
+}
+
+async function withoutPage(deps: FrontDeps, res: ServerResponse, { client, server, request }: Begun, user: ExpectedUser): Promise<string> {
+  if (server.provider === undefined) {
+    const { url } = await finish(deps, { client, server, request, identity: hostIdentity(deps.config.issuer, user), tokens: undefined })
+    return url
+  }
+  const id = newPendingId(deps)
+  const { leg, goOn } = await startDownstream(deps, id, server.provider, request)
+  await savePending(deps, { id, phase: 'downstream', request, browser: undefined, expected: user.subject, decision: undefined }, { leg, goOn })
+  setTransactionCookie(deps, res, 'state', id, leg.state)
+  return goOn
+}
+
+/** Where a transaction's consent page stands. */
+export function consentUrl(deps: Pick<FrontDeps, 'config'>, id: string): string {
+  return `${deps.config.issuer}${deps.config.endpoints.consent}?transaction=${id}`
+}
+
+function logStep(deps: FrontDeps, { client, request, user }: Begun, outcome: string, requestId: string): void {
+  deps.log.write({
+    event: 'authorization.request',
+    level: 'info',
+    outcome,
+    requestId,
+    clientId: client.clientId,
+    server: request.server,
+    scopes: request.scopes,
+    ...(user && { subject: user.subject }),
+  })
+}
+
+function logRefusal(deps: FrontDeps, client: Client, error: unknown, requestId: string): void {
+  const { code, reason, message } = error as { code?: string; reason?: string; message?: string }
+  deps.log.write({
+    event: 'authorization.request',
+    level: error instanceof OAuthError ? 'info' : 'error',
+    outcome: code ?? 'server_error',
+    requestId,
+    clientId: client.clientId,
+    reason: reason ?? message ?? 'unknown',
+  })
+}

@@ -1,0 +1,139 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Client } from '../clients/client.ts'
+import { findClient } from '../clients/find-client.ts'
+import type { Identity, ServerConfig } from '../config.ts'
+import { subjectKey } from '../connections/connection.ts'
+import { releaseTokens } from '../ending/ending.ts'
+import { GatewayError } from '../errors/errors.ts'
+import { OAuthError } from '../errors/oauth-error.ts'
+import type { DownstreamTokens } from '../grants/downstream.ts'
+import { parseParams } from '../http/params.ts'
+import { sendRedirect } from '../http/respond.ts'
+import { queryOf } from '../http/route.ts'
+import { fingerprint, sameFingerprint } from '../keys/fingerprint.ts'
+import { rememberUser } from '../visitor/identity-cookie.ts'
+import { errorResponse } from './authorization-response.ts'
+import { consentUrl } from './authorize.ts'
+import { type ExpectedUser, expectedUser } from './expected-user.ts'
+import { finish } from './finish.ts'
+import type { FrontDeps } from './front-deps.ts'
+import { notices, sendNotice } from './notices.ts'
+import { newPendingId, openSecrets, type Pending, readPending, savePending, takePending } from './pending.ts'
+import { refusalOf } from './provider-refusal.ts'
+import { rememberApproval } from './remembered.ts'
+import { callbackUrl, transactionOf } from './start-downstream.ts'
+import { clearTransactionCookie, readTransactionCookie, setTransactionCookie } from './transaction-cookies.ts'
+
+/** A sign-in that the provider has confirmed. */
+interface SignedIn {
+  pending: Pending
+  client: Client
+  server: ServerConfig
+  tokens: DownstreamTokens
+  identity: Identity
+}
+
+/**
+ * GET /callback: the browser is back from the provider. Only the browser that was sent there gets on, and only once; anyone else sees a page and changes nothing
+ * (AZ-11). After that every failure goes to the client by redirect.
+ */
+export async function callback(deps: FrontDeps, req: IncomingMessage, res: ServerResponse, requestId: string): Promise<void> {
+  const pending = await ownTransaction(deps, req)
+  if ('status' in pending) return sendNotice(res, deps.config, pending)
+  if (!(await takePending(deps, pending.id))) return sendNotice(res, deps.config, notices.gone)
+  for (const kind of ['page', 'state'] as const) clearTransactionCookie(deps, res, kind, pending.id)
+  try {
+    const signedIn = await signIn(deps, req, pending)
+    const user = await expectedUser(deps, req, signedIn.server)
+    if (isAnother(signedIn, user)) {
+      if (user?.source === 'host' && deps.config.onMismatch === 'block') {
+        logCallback(deps, pending, 'another account', requestId)
+        await releaseTokens(deps, signedIn.server.provider as string, signedIn.identity, signedIn.tokens.refreshToken)
+        return sendNotice(res, deps.config, notices.otherAccount)
+      }
+      logCallback(deps, pending, 'another account: asks again', requestId)
+      return sendRedirect(res, await askAgain(deps, res, signedIn))
+    }
+    const url = await complete(deps, signedIn, requestId)
+    rememberUser(deps, req, res, signedIn.server.provider as string, signedIn.identity)
+    sendRedirect(res, url)
+  } catch (error) {
+    logFailure(deps, pending, error, requestId)
+    sendRedirect(res, errorResponse(deps.config, pending.request, error, requestId))
+  }
+}
+
+/** The transaction of a callback, if its state is the one that this very browser was sent away with. */
+async function ownTransaction(deps: FrontDeps, req: IncomingMessage): Promise<Pending | (typeof notices)['gone' | 'otherBrowser']> {
+  const state = stateOf(queryOf(req))
+  const id = state === undefined ? undefined : transactionOf(state)
+  if (state === undefined || id === undefined) return notices.gone
+  const cookie = readTransactionCookie(deps, req, 'state', id)
+  if (cookie === undefined || !sameFingerprint(fingerprint(cookie), fingerprint(state))) return notices.otherBrowser
+  const pending = await readPending(deps, id)
+  if (pending?.phase !== 'downstream') return notices.gone
+  const { leg } = openSecrets(deps, pending)
+  return leg && sameFingerprint(fingerprint(leg.state), fingerprint(state)) ? pending : notices.gone
+}
+
+function stateOf(query: string): string | undefined {
+  return parseParams(query).get('state')
+}
+
+/** Exchanges the provider's code and learns who the user is (AZ-17: state, nonce, PKCE and iss are checked by the exchange). */
+async function signIn(deps: FrontDeps, req: IncomingMessage, pending: Pending): Promise<SignedIn> {
+  const server = deps.config.servers[pending.request.server]
+  const downstream = deps.downstreams[server?.provider ?? '']
+  const { leg } = openSecrets(deps, pending)
+  if (!server || !downstream || !leg) throw new GatewayError('internal_error', { reason: 'the provider of a transaction is gone' })
+  const query = queryOf(req)
+  const refusal = refusalOf(parseParams(query), deps.config.providers[server.provider ?? '']?.issuer)
+  if (refusal) throw refusal
+  const client = await findClient(deps, pending.request.clientId)
+  const callbackAt = new URL(`${callbackUrl(deps.config)}?${query}`)
+  const tokens = await downstream.exchange({ callbackUrl: callbackAt, redirectUri: callbackUrl(deps.config), ...leg, scopes: pending.request.scopes })
+  return { pending, client, server, tokens, identity: await downstream.identify(tokens) }
+}
+
+/** Whether someone else came back than was named at the start, or is named now. */
+function isAnother({ pending, identity }: SignedIn, user: ExpectedUser | undefined): boolean {
+  if (pending.expected !== undefined && pending.expected !== subjectKey(identity)) return true
+  return user?.source === 'host' && user.sub !== identity.sub
+}
+
+/** Consent was given, or remembered, for another account than this one: the question is asked anew, now that it is known for whom (AZ-6). */
+async function askAgain(deps: FrontDeps, res: ServerResponse, { pending, tokens, identity }: SignedIn): Promise<string> {
+  const { request, expected } = pending
+  if (request.prompt === 'none') throw new OAuthError('consent_required', 'Another user is signed in.')
+  const id = newPendingId(deps)
+  const secret = deps.random(32)
+  await savePending(deps, { id, phase: 'confirm', request, browser: fingerprint(secret), expected, decision: undefined }, { signedIn: { tokens, identity } })
+  setTransactionCookie(deps, res, 'page', id, secret)
+  return consentUrl(deps, id)
+}
+
+async function complete(deps: FrontDeps, { pending, client, server, tokens, identity }: SignedIn, requestId: string): Promise<string> {
+  const { request } = pending
+  await rememberApproval(deps, client, request, subjectKey(identity))
+  const { url, connectionId } = await finish(deps, { client, server, request, identity, tokens })
+  logCallback(deps, pending, 'connected', requestId, { subject: subjectKey(identity), connectionId })
+  return url
+}
+
+function logCallback(deps: FrontDeps, { request }: Pending, outcome: string, requestId: string, more: { subject?: string; connectionId?: string } = {}): void {
+  const { clientId, server, scopes } = request
+  deps.log.write({ event: 'authorization.callback', level: 'info', outcome, requestId, clientId, server, scopes, ...more })
+}
+
+function logFailure(deps: FrontDeps, { request }: Pending, error: unknown, requestId: string): void {
+  const { code, reason, message } = error as { code?: string; reason?: string; message?: string }
+  deps.log.write({
+    event: 'authorization.callback',
+    level: error instanceof OAuthError ? 'info' : 'error',
+    outcome: code ?? 'server_error',
+    requestId,
+    clientId: request.clientId,
+    server: request.server,
+    reason: reason ?? message ?? 'unknown',
+  })
+}

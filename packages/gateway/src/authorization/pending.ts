@@ -1,0 +1,119 @@
+import type { Identity } from '../config.ts'
+import type { Deps } from '../deps.ts'
+import type { DownstreamTokens } from '../grants/downstream.ts'
+import { changeRecord, readRecord } from '../store/records.ts'
+import { recordKey } from '../store/schema.ts'
+
+/** How long an authorization may take from one leg to the next (AZ-11: ten minutes is the specification's example). */
+export const pendingSeconds = 600
+
+/** What the client asked for, checked. */
+export interface PendingRequest {
+  clientId: string
+  redirectUri: string
+  state: string | undefined
+  challenge: string
+  /** Server id. */
+  server: string
+  scopes: string[]
+  prompt: 'none' | 'consent' | 'login' | 'select_account' | undefined
+}
+
+/**
+ * Where a pending authorization stands. `consent`: the page is asking; `confirm`: it asks after the sign-in, as another user came back than expected; `downstream`: the
+ * browser is at the provider; `answered`: over, kept a while so that a double click gets the same answer again.
+ */
+export type PendingPhase = 'consent' | 'confirm' | 'downstream' | 'answered'
+
+/** What the phases keep secret. */
+export interface PendingSecrets {
+  /** `confirm`: what the provider gave and whom it named. */
+  signedIn?: { tokens: DownstreamTokens; identity: Identity }
+  /** `downstream`: what the callback is held against. */
+  leg?: { state: string; nonce: string; verifier: string }
+  /** `downstream` and `answered`: where the browser was sent. */
+  goOn?: string
+}
+
+/** An authorization under way. Times are milliseconds since the epoch. */
+export interface Pending {
+  v: 1
+  id: string
+  phase: PendingPhase
+  request: PendingRequest
+  /** SHA-256 of the page cookie's value; undefined while no page was shown. */
+  browser: string | undefined
+  /** Subject that the browser or the host app named at the start. */
+  expected: string | undefined
+  /** Whether the user allowed it on a page, and not a remembered approval. */
+  decision: 'allow' | 'deny' | undefined
+  /** {@link PendingSecrets} as sealed JSON. */
+  sealed: string | undefined
+  expiresAt: number
+}
+
+type PendingDeps = Pick<Deps, 'store' | 'keys' | 'clock' | 'random'>
+
+/** A new transaction's id: it stands in a URL of ours and gives nothing without the browser's cookie. */
+export function newPendingId(deps: Pick<Deps, 'random'>): string {
+  return deps.random(24)
+}
+
+/** Whether text from a URL can be such an id. */
+export function isPendingId(text: string | undefined): text is string {
+  return text !== undefined && /^[\w-]{32}$/.test(text)
+}
+
+/** Stores a new transaction, or a new phase of one that was taken. */
+export async function savePending(deps: PendingDeps, pending: Omit<Pending, 'v' | 'expiresAt' | 'sealed'>, secrets?: PendingSecrets): Promise<Pending> {
+  const record: Pending = {
+    ...pending,
+    v: 1,
+    sealed: secrets && sealSecrets(deps, pending.id, secrets),
+    expiresAt: deps.clock() + pendingSeconds * 1000,
+  }
+  await deps.store.set(recordKey('pending', pending.id), JSON.stringify(record), pendingSeconds * 1000)
+  return record
+}
+
+/** Reads a transaction without moving it. */
+export async function readPending(deps: PendingDeps, id: string): Promise<Pending | undefined> {
+  const stored = await readRecord<Pending>(deps.store, 'pending', recordKey('pending', id))
+  return stored && stored.value.expiresAt > deps.clock() ? stored.value : undefined
+}
+
+/**
+ * Moves a transaction that waits for a decision on, once: of any number of callers one wins, and the others get what the winner wrote.
+ *
+ * @returns undefined when the transaction is gone
+ */
+export async function decidePending(
+  deps: PendingDeps,
+  id: string,
+  next: { phase: 'downstream' | 'answered'; decision: 'allow' | 'deny'; secrets: PendingSecrets },
+): Promise<{ won: boolean; pending: Pending } | undefined> {
+  const sealed = sealSecrets(deps, id, next.secrets)
+  return changeRecord<Pending, { won: boolean; pending: Pending } | undefined>(deps.store, 'pending', recordKey('pending', id), (current) => {
+    const left = current ? current.expiresAt - deps.clock() : 0
+    if (!current || left <= 0) return { do: 'keep', answer: undefined }
+    if (current.phase !== 'consent' && current.phase !== 'confirm') return { do: 'keep', answer: { won: false, pending: current } }
+    const fresh = deps.clock() + pendingSeconds * 1000
+    const pending: Pending = { ...current, phase: next.phase, decision: next.decision, sealed, expiresAt: fresh }
+    return { do: 'write', next: pending, ttlMs: pendingSeconds * 1000, answer: { won: true, pending } }
+  })
+}
+
+/** Takes a transaction out of the store: of any number of callers exactly one gets it (AZ-11). */
+export async function takePending(deps: PendingDeps, id: string): Promise<boolean> {
+  return (await deps.store.take(recordKey('pending', id))) !== undefined
+}
+
+/** Opens what a transaction keeps secret; empty when no key of the ring opens it any more. */
+export function openSecrets(deps: Pick<Deps, 'keys'>, pending: Pending): PendingSecrets {
+  const opened = pending.sealed === undefined ? undefined : deps.keys.open(pending.sealed, recordKey('pending', pending.id))
+  return opened === undefined ? {} : (JSON.parse(opened) as PendingSecrets)
+}
+
+function sealSecrets(deps: Pick<Deps, 'keys'>, id: string, secrets: PendingSecrets): string {
+  return deps.keys.seal(JSON.stringify(secrets), recordKey('pending', id))
+}
