@@ -1,5 +1,7 @@
 import type { Identity } from '../config.ts'
 
+export { subjectKey } from '../lib/subject-key.ts'
+
 /** A live access token of a connection. */
 export interface AccessTokenEntry {
   /** SHA-256 of the token, base64url. */
@@ -65,9 +67,4 @@ export interface Connection {
   usedCodeHash: string | undefined
   accessTokens: AccessTokenEntry[]
   refresh: RefreshFamily | undefined
-}
-
-/** The names a subject goes by in keys, policies and logs: issuer and `sub`, unambiguous. */
-export function subjectKey(identity: Identity): string {
-  return `${identity.issuer}|${identity.sub}`
 }

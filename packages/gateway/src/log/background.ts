@@ -9,6 +9,6 @@ import type { Log } from './logger.ts'
 export function inBackground(log: Log, what: string, work: Promise<unknown>): void {
   work.catch((error: unknown) => {
     const reason = error instanceof Error ? ((error as { reason?: string }).reason ?? error.message) : String(error)
-    log.write({ event: 'gateway.warning', level: 'warn', message: `${what} failed and will be tried again`, reason })
+    log.write({ event: 'gateway.warning', level: 'warn', message: `${what} failed`, reason })
   })
 }

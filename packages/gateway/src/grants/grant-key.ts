@@ -1,0 +1,11 @@
+import { recordKey } from '../store/schema.ts'
+
+/** Key of the grant that belongs to one connection. */
+export function ownGrantKey(providerId: string, connectionId: string): string {
+  return recordKey('grant', providerId, connectionId)
+}
+
+/** Key of the grant that all connections of one user at one server share. */
+export function sharedGrantKey(providerId: string, subject: string, serverId: string): string {
+  return recordKey('grant', providerId, subject, serverId)
+}

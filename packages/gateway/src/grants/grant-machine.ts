@@ -1,0 +1,191 @@
+import type { Identity } from '../config.ts'
+import type { Change } from '../store/records.ts'
+import type { Grant, GrantTokens } from './grant.ts'
+
+/*
+ * The life of a downstream grant, without I/O: each function is `(grant, event, now) → Change` and may run several times for one event. The grant is seen with
+ * its tokens open; sealing is the caller's.
+ */
+
+/** A grant whose tokens are readable. */
+export type OpenGrant = Omit<Grant, 'sealed'> & { tokens: GrantTokens }
+
+/** The user authorized at the provider. */
+export interface Authorized {
+  tokens: GrantTokens
+  identity: Identity
+  scopes: string[]
+  /** Of the access token; undefined: the provider did not say. */
+  expiresInMs: number | undefined
+  lifeMs: number
+  provider: string
+  owner: string
+}
+
+/** A call needs an access token. */
+export interface Wanted {
+  /** Names the caller, should it get the lease. */
+  holder: string
+  leaseMs: number
+  /** How early to refresh, at most. */
+  aheadMs: number
+  /** 0…1, the same for every caller of one token and different between grants, so that grants of one moment do not all refresh in one moment. */
+  jitter: number
+  /** Access token that the runtime refused. */
+  refused: string | undefined
+  /** Version that this call began with: a token obtained since then is taken as it is, which bounds every call to one refresh. */
+  sinceVersion: number | undefined
+}
+
+/** What a call is told. */
+export type WantedAnswer =
+  | { is: 'use'; accessToken: string; version: number }
+  /** The caller holds the lease now and must refresh. `meanwhile`: the access token there is may still be used. */
+  | { is: 'refresh'; lease: Lease; meanwhile: string | undefined }
+  /** Another refreshes. */
+  | { is: 'wait'; version: number }
+  /** The last attempt failed a moment ago. */
+  | { is: 'unavailable' }
+  /** Only a new authorization helps. `news`: found out now. */
+  | { is: 'dead'; news: OpenGrant | undefined }
+
+/** The right to present one refresh token, until the deadline. */
+export interface Lease {
+  holder: string
+  deadline: number
+  refreshToken: string
+  version: number
+}
+
+/** The provider gave new tokens. */
+export interface Refreshed {
+  lease: Lease
+  accessToken: string
+  /** Undefined: the old one stays good. */
+  refreshToken: string | undefined
+  expiresInMs: number | undefined
+  /** Undefined: as before. */
+  scopes: string[] | undefined
+}
+
+/** Access tokens count as expired this much early, for the time a call is on its way. */
+const earlyMs = 1_000
+
+/** A new authorization. It replaces the access token; where the provider sends no refresh token with it, the one there is stays, and a refresh under way goes on. */
+export function authorize(grant: OpenGrant | undefined, event: Authorized, now: number): Change<OpenGrant, number> {
+  const kept = event.tokens.refreshToken === undefined ? grant?.tokens.refreshToken : undefined
+  const tokens: GrantTokens = kept === undefined ? event.tokens : { ...event.tokens, refreshToken: kept }
+  const next: OpenGrant = {
+    v: 1,
+    provider: event.provider,
+    owner: event.owner,
+    state: 'live',
+    tokens,
+    version: (grant?.version ?? 0) + 1,
+    obtainedAt: now,
+    accessExpiresAt: expiry(event.expiresInMs, now),
+    hasRefreshToken: tokens.refreshToken !== undefined,
+    scopes: event.scopes,
+    identity: event.identity,
+    lease: kept === undefined ? undefined : grant?.lease,
+    retryAt: undefined,
+    expiresAt: Math.max(now + event.lifeMs, grant?.expiresAt ?? 0),
+  }
+  return write(next, now, next.version)
+}
+
+/** Decides what a call that needs an access token does. Only one caller at a time is told to refresh (TK-16). */
+export function want(grant: OpenGrant | undefined, event: Wanted, now: number): Change<OpenGrant, WantedAnswer> {
+  if (grant?.state !== 'live') return { do: 'keep', answer: { is: 'dead', news: undefined } }
+  const { tokens, version } = grant
+  const use: WantedAnswer = { is: 'use', accessToken: tokens.accessToken, version }
+  if (event.sinceVersion !== undefined && version > event.sinceVersion) return { do: 'keep', answer: use }
+  const usable = isUnexpired(grant, now) && tokens.accessToken !== event.refused
+  if (usable && (tokens.refreshToken === undefined || now < dueAt(grant, event))) return { do: 'keep', answer: use }
+  if (tokens.refreshToken === undefined) {
+    const dead: OpenGrant = { ...grant, state: 'needs-reconnect' }
+    return write(dead, now, { is: 'dead', news: dead })
+  }
+  if (grant.lease && now < grant.lease.deadline) return { do: 'keep', answer: usable ? use : { is: 'wait', version } }
+  if (grant.retryAt !== undefined && now < grant.retryAt) return { do: 'keep', answer: usable ? use : { is: 'unavailable' } }
+  const lease = { holder: event.holder, deadline: now + event.leaseMs }
+  return write({ ...grant, lease }, now, {
+    is: 'refresh',
+    lease: { ...lease, refreshToken: tokens.refreshToken, version },
+    meanwhile: usable ? tokens.accessToken : undefined,
+  })
+}
+
+/**
+ * Stores the provider's answer, whoever holds the lease by now: the refresh token it carries may be the only one that is still good. Only where the stored
+ * refresh token is another one by now does the answer come from a line that has ended. A grant that was deleted stays deleted.
+ */
+export function refreshed(grant: OpenGrant | undefined, event: Refreshed, now: number): Change<OpenGrant, 'stored' | 'outdated'> {
+  const { lease, accessToken } = event
+  if (!grant) return { do: 'keep', answer: 'outdated' }
+  if (grant.tokens.refreshToken !== lease.refreshToken) return release(grant, lease, now, 'outdated')
+  const refreshToken = event.refreshToken ?? lease.refreshToken
+  const renewed: OpenGrant = { ...grant, state: 'live', version: grant.version + 1, lease: leaseWithout(grant, lease), retryAt: undefined }
+  // A new authorization came in between without a refresh token of its own: its access token is the newer one, ours the newer refresh token.
+  if (grant.version !== lease.version) return write({ ...renewed, tokens: { ...grant.tokens, refreshToken } }, now, 'stored')
+  const next: OpenGrant = {
+    ...renewed,
+    tokens: { ...grant.tokens, accessToken, refreshToken },
+    obtainedAt: now,
+    accessExpiresAt: expiry(event.expiresInMs, now),
+    scopes: event.scopes ?? grant.scopes,
+  }
+  return write(next, now, 'stored')
+}
+
+/** The provider refused the refresh token for good. Answers the grant when that means that its user must sign in again. */
+export function refused(grant: OpenGrant | undefined, lease: Lease, now: number): Change<OpenGrant, OpenGrant | undefined> {
+  if (!grant) return { do: 'keep', answer: undefined }
+  if (grant.tokens.refreshToken !== lease.refreshToken) return release(grant, lease, now, undefined)
+  const next: OpenGrant = { ...grant, lease: leaseWithout(grant, lease) }
+  if (grant.version !== lease.version) {
+    const { refreshToken: _spent, ...tokens } = grant.tokens
+    return write({ ...next, tokens, hasRefreshToken: false }, now, undefined)
+  }
+  const dead: OpenGrant = { ...next, state: 'needs-reconnect' }
+  return write(dead, now, dead)
+}
+
+/** The provider did not answer, or not now. The grant stays; the next attempt waits `retryMs`. */
+export function failed(grant: OpenGrant | undefined, event: { lease: Lease; retryMs: number }, now: number): Change<OpenGrant, void> {
+  if (grant?.lease?.holder !== event.lease.holder) return { do: 'keep', answer: undefined }
+  return write({ ...grant, lease: undefined, retryAt: now + event.retryMs }, now, undefined)
+}
+
+/** Lets a grant in use live on: with less than `lifeMs` left it gets twice that. */
+export function extend(grant: OpenGrant | undefined, lifeMs: number, now: number): Change<OpenGrant, void> {
+  if (!grant || grant.expiresAt - now >= lifeMs) return { do: 'keep', answer: undefined }
+  return write({ ...grant, expiresAt: now + 2 * lifeMs }, now, undefined)
+}
+
+function isUnexpired(grant: OpenGrant, now: number): boolean {
+  return grant.accessExpiresAt === undefined || now < grant.accessExpiresAt - earlyMs
+}
+
+/** When to refresh: `aheadMs` before expiry, at most a quarter of the token's life, less up to a fifth of that by jitter. Without expiry, only on refusal. */
+function dueAt(grant: OpenGrant, event: Wanted): number {
+  if (grant.accessExpiresAt === undefined) return Number.POSITIVE_INFINITY
+  const lead = Math.min(event.aheadMs, (grant.accessExpiresAt - grant.obtainedAt) / 4)
+  return grant.accessExpiresAt - lead * (1 - event.jitter / 5)
+}
+
+function expiry(expiresInMs: number | undefined, now: number): number | undefined {
+  return expiresInMs === undefined ? undefined : now + expiresInMs
+}
+
+function leaseWithout(grant: OpenGrant, lease: Lease): Grant['lease'] {
+  return grant.lease?.holder === lease.holder ? undefined : grant.lease
+}
+
+function release<A>(grant: OpenGrant, lease: Lease, now: number, answer: A): Change<OpenGrant, A> {
+  return grant.lease?.holder === lease.holder ? write({ ...grant, lease: undefined }, now, answer) : { do: 'keep', answer }
+}
+
+function write<A>(next: OpenGrant, now: number, answer: A): Change<OpenGrant, A> {
+  return { do: 'write', next, ttlMs: Math.max(1, Math.ceil(next.expiresAt - now)), answer }
+}

@@ -1,0 +1,87 @@
+import type { Identity } from '../config.ts'
+import type { Deps } from '../deps.ts'
+import type { KeyRing } from '../keys/key-ring.ts'
+import { type Change, changeRecord, readRecord, type Stored } from '../store/records.ts'
+import type { Grant, GrantTokens } from './grant.ts'
+import { authorize, extend, type OpenGrant } from './grant-machine.ts'
+
+export type GrantDeps = Pick<Deps, 'store' | 'keys' | 'clock'>
+
+/** What an authorization at the provider brought, to be saved. */
+export interface NewGrant {
+  accessToken: string
+  refreshToken?: string | undefined
+  idToken?: string | undefined
+  /** Seconds; undefined when the provider did not say. */
+  expiresIn?: number | undefined
+  scopes: string[]
+  identity: Identity
+  provider: string
+  /** Connection id, or the subject of a shared grant. */
+  owner: string
+  /** How long an unused record is kept. */
+  lifeSeconds: number
+}
+
+/**
+ * Saves a new authorization. On a shared grant it replaces the access token, and keeps the refresh token there is when the provider sent none.
+ *
+ * @returns the version of the stored token set
+ * @throws StoreUnavailable
+ */
+export async function saveGrant(deps: GrantDeps, key: string, grant: NewGrant): Promise<number> {
+  const { accessToken, refreshToken, idToken, expiresIn, lifeSeconds, identity, scopes, provider, owner } = grant
+  const tokens: GrantTokens = { accessToken, ...(refreshToken !== undefined && { refreshToken }), ...(idToken !== undefined && { idToken }) }
+  const expiresInMs = expiresIn === undefined ? undefined : expiresIn * 1000
+  const event = { tokens, identity, scopes, expiresInMs, lifeMs: lifeSeconds * 1000, provider, owner }
+  return changeGrant(deps, key, (current) => authorize(current, event, deps.clock()))
+}
+
+/** Reads a grant; its tokens stay sealed. */
+export function readGrant(deps: Pick<Deps, 'store'>, key: string): Promise<Stored<Grant> | undefined> {
+  return readRecord<Grant>(deps.store, 'grant', key)
+}
+
+/** The tokens of a grant; undefined when no secret of the ring opens them. */
+export function readGrantTokens(deps: { keys: Pick<KeyRing, 'open'> }, key: string, grant: Grant): GrantTokens | undefined {
+  const opened = deps.keys.open(grant.sealed, key)
+  return opened === undefined ? undefined : (JSON.parse(opened) as GrantTokens)
+}
+
+/** Deletes a grant. Telling the provider is the caller's. */
+export function deleteGrant(deps: Pick<Deps, 'store'>, key: string): Promise<void> {
+  return deps.store.delete(key)
+}
+
+/** Lets the grant of a connection that lives on live on too: with less than `lifeSeconds` left it gets twice that. */
+export function keepGrant(deps: GrantDeps, key: string, lifeSeconds: number): Promise<void> {
+  return changeGrant(deps, key, (current) => extend(current, lifeSeconds * 1000, deps.clock()))
+}
+
+/**
+ * Lets the grant machine change a record. A grant that no secret of the ring opens reads as absent: its user must sign in again, and a new authorization
+ * writes over it.
+ */
+export function changeGrant<A>(
+  deps: Pick<Deps, 'store' | 'keys'>,
+  key: string,
+  decide: (current: OpenGrant | undefined) => Change<OpenGrant, A>,
+  known?: Stored<Grant>,
+): Promise<A> {
+  const onSealed = (current: Grant | undefined): Change<Grant, A> => {
+    const change = decide(current && openGrant(deps, key, current))
+    return change.do === 'write' ? { ...change, next: sealGrant(deps, key, change.next) } : change
+  }
+  return changeRecord<Grant, A>(deps.store, 'grant', key, onSealed, known)
+}
+
+function openGrant(deps: Pick<Deps, 'keys'>, key: string, grant: Grant): OpenGrant | undefined {
+  const { sealed: _sealed, ...rest } = grant
+  const tokens = readGrantTokens(deps, key, grant)
+  return tokens && { ...rest, tokens }
+}
+
+function sealGrant(deps: Pick<Deps, 'keys'>, key: string, grant: OpenGrant): Grant {
+  const { tokens, ...rest } = grant
+  return { ...rest, sealed: deps.keys.seal(JSON.stringify(tokens), key) }
+}
