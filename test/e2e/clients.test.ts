@@ -23,7 +23,11 @@ const registrations: Record<string, () => Registration> = {
   DCR: () => ({ kind: 'dynamic' }),
   CIMD: () => ({ kind: 'document', url: documents.url }),
   'preregistered public': () => ({ kind: 'preregistered', clientId: preregistered.public.clientId }),
-  'preregistered confidential': () => ({ kind: 'preregistered', clientId: preregistered.confidential.clientId, clientSecret: preregistered.confidential.clientSecret }),
+  'preregistered confidential': () => ({
+    kind: 'preregistered',
+    clientId: preregistered.confidential.clientId,
+    clientSecret: preregistered.confidential.clientSecret,
+  }),
 }
 const modes: [string, Mode, string][] = [
   ['legacy', 'legacy', '2025-11-25'],

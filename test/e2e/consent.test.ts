@@ -113,7 +113,11 @@ describe('AZ-8 AZ-9: consent cannot be skipped, forged or replayed', () => {
     const { client, page } = await atConsent()
     const [form] = page.forms
     const body = new URLSearchParams([...(form?.fields ?? []), ['decision', 'allow']])
-    const answer = await client.browser.open(form?.action ?? '', { method: 'POST', body, headers: { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' } })
+    const answer = await client.browser.open(form?.action ?? '', {
+      method: 'POST',
+      body,
+      headers: { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' },
+    })
     expect(answer.status).toBeGreaterThanOrEqual(400)
     expect(answer.url.origin).toBe(world.issuer)
   })
@@ -213,7 +217,10 @@ describe('AZ-1 AZ-3 AZ-4: bad authorization requests', () => {
     await fetch(url, { redirect: 'manual' })
     const first = await client.browser.open(url)
     const second = await client.browser.open(client.authorizeUrl(two.challenge))
-    for (const [page, { verifier }] of [[first, one], [second, two]] as const) {
+    for (const [page, { verifier }] of [
+      [first, one],
+      [second, two],
+    ] as const) {
       let now = page
       while (now.redirect === undefined && now.forms.length > 0) now = await client.browser.answer(now, { user: 'ann' })
       const answer = await client.redeem(callbackOf(now).get('code') ?? '', verifier)

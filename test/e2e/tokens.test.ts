@@ -16,7 +16,8 @@ beforeAll(async () => {
 afterAll(() => world?.close())
 
 const newClient = () => new ScriptedClient(world.issuer, world.mcpUrl).register()
-const list = (token: string, url = world.mcpUrl) => rpc(url, token, { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'list_todos', arguments: {} } })
+const list = (token: string, url = world.mcpUrl) =>
+  rpc(url, token, { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'list_todos', arguments: {} } })
 
 /** An OAuth error of the token endpoint: status, code, and nothing that a client could not know already (TK-12). */
 function expectError(answer: Answer<unknown>, error: string, status = 400): void {
@@ -179,7 +180,8 @@ describe('BC-3 BC-6 BC-7 AS-10: the access token', () => {
   it('AS-10: revoking without a secret, twice, and something unknown, is 200', async () => {
     const client = await newClient()
     const tokens = await client.signIn('carol')
-    for (const token of [tokens.refresh_token, tokens.refresh_token, 'unknown']) expect((await client.revoke(token, { token_type_hint: 'refresh_token' })).status).toBe(200)
+    for (const token of [tokens.refresh_token, tokens.refresh_token, 'unknown'])
+      expect((await client.revoke(token, { token_type_hint: 'refresh_token' })).status).toBe(200)
     await expect401(await list(tokens.access_token))
   })
 

@@ -79,9 +79,22 @@ describe('BC-4 BC-5 TR-27: what reaches the runtime', () => {
   })
 
   it('holds no spoofed header in any spelling', async () => {
-    const spoofs = contract.flatMap((name) => [name, name.toUpperCase(), name.replaceAll('-', '_'), name.replace('x-', 'X-').replaceAll('-', '_'), name.replace('-', '_')])
+    const spoofs = contract.flatMap((name) => [
+      name,
+      name.toUpperCase(),
+      name.replaceAll('-', '_'),
+      name.replace('x-', 'X-').replaceAll('-', '_'),
+      name.replace('-', '_'),
+    ])
     const lines = spoofs.flatMap((name) => [`${name}: spoofed`, `${name}: spoofed, twice`])
-    const others = ['Cookie: a=spoofed', 'Proxy-Authorization: Basic spoofed', 'Forwarded: for=spoofed', 'X-Forwarded-For: spoofed', 'X-Forwarded-Host: spoofed', 'X-Forwarded-Proto: spoofed']
+    const others = [
+      'Cookie: a=spoofed',
+      'Proxy-Authorization: Basic spoofed',
+      'Forwarded: for=spoofed',
+      'X-Forwarded-For: spoofed',
+      'X-Forwarded-Host: spoofed',
+      'X-Forwarded-Proto: spoofed',
+    ]
     const answer = await sendRaw(request([...lines, ...others], JSON.stringify(call())))
     expect(answer).toMatch(/^HTTP\/1\.1 200 /)
     expectClean(runtime.requests[0])
@@ -98,14 +111,17 @@ describe('BC-4 BC-5 TR-27: what reaches the runtime', () => {
 
   it('holds nothing extra under Expect: 100-continue', async () => {
     const lines = ['Expect: 100-continue', 'X-Emcy-Access-Token: spoofed', 'x_emcy_subject: spoofed']
-    const answer = await sendRaw(request(lines, JSON.stringify(call())), (text) => /HTTP\/1\.1 [2-5]\d\d[\s\S]*\r\n\r\n/.test(text.replace(/^HTTP\/1\.1 100[^\n]*\r\n\r\n/, '')))
+    const answer = await sendRaw(request(lines, JSON.stringify(call())), (text) =>
+      /HTTP\/1\.1 [2-5]\d\d[\s\S]*\r\n\r\n/.test(text.replace(/^HTTP\/1\.1 100[^\n]*\r\n\r\n/, '')),
+    )
     expect(answer).toMatch(/HTTP\/1\.1 200 /)
     expectClean(runtime.requests[0])
     expect(runtime.requests[0]?.names).not.toContain('expect')
   })
 
   it('holds the body byte for byte', async () => {
-    const odd = '{ "jsonrpc":"2.0" ,\t"id": 7,\n "method":"tools/call","params":{"name":"list_todos","arguments":{"big":9007199254740993,"one":1.0,"e":1E2,"u":"\\u00e9é","s":"\\/"}} }\n'
+    const odd =
+      '{ "jsonrpc":"2.0" ,\t"id": 7,\n "method":"tools/call","params":{"name":"list_todos","arguments":{"big":9007199254740993,"one":1.0,"e":1E2,"u":"\\u00e9é","s":"\\/"}} }\n'
     const body = Buffer.from(odd)
     const answer = await sendRaw(request([], body))
     expect(answer).toMatch(/^HTTP\/1\.1 200 /)
@@ -134,7 +150,11 @@ describe('BC-4 BC-5 TR-27: what reaches the runtime', () => {
 
 describe('BC-2 BC-5: what does not reach the runtime', () => {
   it('nothing without a token, and nothing of a refused body', async () => {
-    const refused = [rpc(world.mcpUrl, undefined, call()), rpc(world.mcpUrl, `${token.slice(0, -4)}AAAA`, call()), rpc(world.mcpUrl, token, '{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}')]
+    const refused = [
+      rpc(world.mcpUrl, undefined, call()),
+      rpc(world.mcpUrl, `${token.slice(0, -4)}AAAA`, call()),
+      rpc(world.mcpUrl, token, '{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}'),
+    ]
     expect((await Promise.all(refused)).map((answer) => answer.status)).toEqual([401, 401, 400])
     expect(runtime.requests).toHaveLength(0)
   })
@@ -142,7 +162,14 @@ describe('BC-2 BC-5: what does not reach the runtime', () => {
   it("the runtime's own headers stay behind", async () => {
     runtime.answer = (_request, socket) => {
       const body = '{"jsonrpc":"2.0","id":7,"result":{}}'
-      const head = ['HTTP/1.1 200 OK', 'Content-Type: application/json', 'Set-Cookie: a=b', 'Server: secret/1', 'Access-Control-Allow-Origin: https://evil.example', `Content-Length: ${body.length}`]
+      const head = [
+        'HTTP/1.1 200 OK',
+        'Content-Type: application/json',
+        'Set-Cookie: a=b',
+        'Server: secret/1',
+        'Access-Control-Allow-Origin: https://evil.example',
+        `Content-Length: ${body.length}`,
+      ]
       socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
     }
     const { headers, status } = await rpc(world.mcpUrl, token, call())

@@ -48,11 +48,21 @@ export class Browser {
       const location = response.headers.get('location')
       if (location === null || response.status < 300 || response.status > 399) {
         const html = await response.text()
-        return { url: next, status: response.status, headers: response.headers, html, text: visibleText(html), forms: formsOf(html, next), redirect: undefined, trail }
+        return {
+          url: next,
+          status: response.status,
+          headers: response.headers,
+          html,
+          text: visibleText(html),
+          forms: formsOf(html, next),
+          redirect: undefined,
+          trail,
+        }
       }
       await response.body?.cancel()
       const target = new URL(location, next)
-      if (this.isClient(target)) return { url: next, status: response.status, headers: response.headers, html: '', text: '', forms: [], redirect: target, trail }
+      if (this.isClient(target))
+        return { url: next, status: response.status, headers: response.headers, html: '', text: '', forms: [], redirect: target, trail }
       request = response.status === 307 || response.status === 308 ? request : {}
       next = target
     }
@@ -65,7 +75,7 @@ export class Browser {
     const form = page.forms.find(matches)
     if (form === undefined) throw new Error(`no such form on ${page.url.href} (${page.status}): ${page.text.slice(0, 300)}`)
     const clicked = form.buttons.find((each) => button?.(each.label, each.name, each.value) ?? true)
-    const body = new URLSearchParams(form.fields.map(([name, value]) => [name, fields[name] ?? value]))
+    const body = new URLSearchParams(form.fields.map(([name, value]): [string, string] => [name, fields[name] ?? value]))
     for (const [name, value] of Object.entries(fields)) if (!body.has(name)) body.append(name, value)
     if (clicked !== undefined && clicked.name !== '') body.append(clicked.name, clicked.value)
     if (form.method === 'POST') return this.open(form.action, { method: 'POST', body, headers: { origin: page.url.origin } })

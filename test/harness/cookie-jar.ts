@@ -23,7 +23,8 @@ export class CookieJar {
       const expires = read('expires')
       const expiresAt = maxAge !== undefined ? Date.now() + Number(maxAge) * 1000 : expires !== undefined ? Date.parse(expires) : Number.POSITIVE_INFINITY
       this.cookies = this.cookies.filter((cookie) => !(cookie.name === name && cookie.host === url.hostname && cookie.path === path))
-      if (expiresAt > Date.now()) this.cookies.push({ name, value: pair.slice(equals + 1), host: url.hostname, path, expiresAt, attributes: attributes.join('; ') })
+      if (expiresAt > Date.now())
+        this.cookies.push({ name, value: pair.slice(equals + 1), host: url.hostname, path, expiresAt, attributes: attributes.join('; ') })
     }
   }
 

@@ -1,44 +1,39 @@
-// A gateway of its own process, in an Express 5 app, as a team would run it. Options come as JSON by environment; what JSON cannot hold is named.
+// A gateway in a process of its own, mounted as a team would mount it. Options come as JSON by environment; what JSON cannot hold is named.
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createGateway, type GatewayOptions } from '@emcy/gateway'
-import express from 'express'
 import { createRuntime } from '../../examples/todo/runtime.ts'
 import type { GatewaySettings } from './gateway-settings.ts'
+import { hosts } from './hosts.ts'
 
 const settings = JSON.parse(process.env.GATEWAY_SETTINGS ?? '{}') as GatewaySettings
 
-/** A server whose runtime is the Todo runtime as a handler in this process. */
+/** A server whose runtime is the Todo runtime as a handler in this process, unless it has one of its own. */
 function withLocalRuntime(server: GatewaySettings['servers'][string]): unknown {
   if (server.runtime !== undefined) return server
   const secret = server.workerSecret
   return { ...server, runtime: createRuntime({ apiUrl: settings.apiUrl, secret: typeof secret === 'string' ? secret : [...secret] }) }
 }
 
-const { apiUrl: _, port, clockOffsetMs, ...options } = settings
+/** Tells the test something over this process's own channel, while there is one. */
+const tell = (message: object) => {
+  if (process.connected) process.send?.(message)
+}
+
+const { apiUrl: _, port, host, clockOffsetMs, ...options } = settings
 let offset = clockOffsetMs ?? 0
-const servers = Object.fromEntries(Object.entries(options.servers).map(([name, server]) => [name, withLocalRuntime(server)]))
 const gateway = createGateway({
   ...options,
-  servers,
+  servers: Object.fromEntries(Object.entries(options.servers).map(([name, server]) => [name, withLocalRuntime(server)])),
   clock: () => Date.now() + offset,
-  // Every event goes to the test over this process's own channel.
-  log: (event: unknown) => {
-    if (process.connected) process.send?.({ event })
-  },
+  log: (event: unknown) => tell({ event }),
 } as unknown as GatewayOptions)
 
-const app = express()
-app.disable('x-powered-by')
-app.use(gateway)
-app.get('/health', (_req, res) => {
-  res.json({ host: 'app' })
-})
-const server = createServer(app).listen(port, '127.0.0.1')
-server.once('listening', () => process.send?.({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }))
+const server = createServer(hosts[host ?? 'express5'](gateway, tell)).listen(port, '127.0.0.1')
+server.once('listening', () => tell({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }))
 process.on('message', (message: { advanceClockMs?: number }) => {
   offset += message.advanceClockMs ?? 0
-  process.send?.({ clockOffsetMs: offset })
+  tell({ clockOffsetMs: offset })
 })
 const stop = async () => {
   server.close()

@@ -13,9 +13,14 @@ export interface ServerSettings {
   refusals?: 'agent' | 'http'
 }
 
+/** What the gateway is mounted in; `steps`: the public steps one by one with own middleware between; `prefix`: below a path that Express strips. */
+export type Host = 'express5' | 'express4' | 'connect' | 'http' | 'steps' | 'prefix' | 'stripping proxy'
+
 /** Options of a gateway in a process of its own, as JSON. */
 export interface GatewaySettings {
   port: number
+  /** `express5` when left out. */
+  host?: Host
   publicUrl: string
   /** For local Todo runtimes. */
   apiUrl: string

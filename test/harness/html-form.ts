@@ -40,7 +40,10 @@ function isSent(attributes: Map<string, string>): boolean {
 function formOf(openTag: string, body: string, page: URL): HtmlForm {
   const attributes = attributesOf(openTag.replace(/^<form/i, ''))
   const inputs = [...body.matchAll(/<input\b([^>]*)>/gi)].map((match) => attributesOf(match[1] ?? ''))
-  const buttons = [...body.matchAll(/<button\b([^>]*)>([\s\S]*?)<\/button>/gi)].map((match) => ({ attributes: attributesOf(match[1] ?? ''), label: match[2] ?? '' }))
+  const buttons = [...body.matchAll(/<button\b([^>]*)>([\s\S]*?)<\/button>/gi)].map((match) => ({
+    attributes: attributesOf(match[1] ?? ''),
+    label: match[2] ?? '',
+  }))
   return {
     method: attributes.get('method')?.toLowerCase() === 'post' ? 'POST' : 'GET',
     action: new URL(attributes.get('action') || page.href, page),

@@ -23,7 +23,11 @@ export interface TestClient {
   /** Hands the callback's parameters to the SDK; `connect` again afterwards. */
   finishAuth(callback: URLSearchParams): Promise<void>
   listTools(): Promise<string[]>
-  callTool(name: string, args?: Record<string, unknown>, options?: { signal?: AbortSignal; onprogress?: (progress: { progress: number }) => void }): Promise<ToolAnswer>
+  callTool(
+    name: string,
+    args?: Record<string, unknown>,
+    options?: { signal?: AbortSignal; onprogress?: (progress: { progress: number }) => void },
+  ): Promise<ToolAnswer>
   revision(): string | undefined
   close(): Promise<void>
   /** HTTP exchanges so far, of all connects. */
@@ -56,9 +60,9 @@ export async function signIn(client: TestClient, provider: TestOAuthProvider, us
   await client.connect()
 }
 
-function answerOf(result: { content?: unknown; isError?: unknown }): ToolAnswer {
-  const content = (Array.isArray(result.content) ? result.content : []) as { type: string; text?: string }[]
-  return { text: content.map((part) => part.text ?? '').join('\n'), isError: result.isError === true }
+function answerOf(result: object): ToolAnswer {
+  const { content, isError } = result as { content?: { text?: string }[]; isError?: boolean }
+  return { text: (content ?? []).map((part) => part.text ?? '').join('\n'), isError: isError === true }
 }
 
 /** A client of SDK v2. */

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
-import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
 
 /** Free ports on loopback, told by the kernel, all different. */
 export async function freePorts(count: number): Promise<number[]> {

@@ -53,8 +53,16 @@ async function untilReady<T>(ready: Promise<T>, exited: Promise<number | null>, 
 }
 
 /** Starts a module of ours that says `{ url }` over its channel once it listens: an answer that only our own process can give. */
-export async function startModule(file: string, env: Record<string, string>, options: { execArgv?: string[]; timeoutMs?: number } = {}): Promise<ServerProcess> {
-  const child = fork(file, [], { env: { ...process.env, NODE_OPTIONS: '', ...env }, execArgv: options.execArgv ?? [], stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
+export async function startModule(
+  file: string,
+  env: Record<string, string>,
+  options: { execArgv?: string[]; timeoutMs?: number } = {},
+): Promise<ServerProcess> {
+  const child = fork(file, [], {
+    env: { ...process.env, NODE_OPTIONS: '', ...env },
+    execArgv: options.execArgv ?? [],
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  })
   const { output, exited } = watch(child)
   const messages: unknown[] = []
   const ready = new Promise<string>((resolve) => {

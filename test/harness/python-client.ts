@@ -1,13 +1,15 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { ensurePythonEnv } from '../../scripts/python-env.mjs'
 
 /** One step for test/python/client.py. */
 export interface PythonStep {
-  do: 'connect' | 'list' | 'call' | 'expire' | 'tokens' | 'revoke' | 'close'
+  do: 'connect' | 'list' | 'call' | 'expire' | 'tokens' | 'revoke' | 'pause' | 'close'
   tool?: string
   arguments?: Record<string, unknown>
   timeout?: number
@@ -29,6 +31,19 @@ export interface PythonOutcome {
   message?: string
 }
 
+/** Who the client is. */
+export interface PythonClientOptions {
+  /** The user of the browser that the client opens. */
+  user?: string
+  /** A bearer token instead of OAuth. */
+  token?: string
+  /** `auto` when left out. */
+  mode?: string
+  timeoutMs?: number
+  /** Called when the client stands at a `pause`; it goes on afterwards. */
+  onPause?: () => Promise<void>
+}
+
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url))
 
 /**
@@ -39,11 +54,10 @@ const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.u
 export async function runPythonClient(
   url: string,
   steps: PythonStep[],
-  options: { user?: string; token?: string; mode?: string; timeoutMs?: number },
+  options: PythonClientOptions,
 ): Promise<{ outcomes: PythonOutcome[]; browserVisits: string[] }> {
   const folder = await mkdtemp(join(tmpdir(), 'emcy-python-'))
   const log = join(folder, 'browser.log')
-  const python = await ensurePythonEnv()
   const env = {
     ...process.env,
     NODE_OPTIONS: '',
@@ -54,20 +68,22 @@ export async function runPythonClient(
     ...(options.token === undefined ? {} : { TOKEN: options.token }),
   }
   try {
-    const child = spawn(python, [path('../python/client.py'), url, JSON.stringify(steps)], { env, stdio: ['ignore', 'pipe', 'pipe'], timeout: options.timeoutMs ?? 60_000 })
-    let [out, err] = ['', '']
-    child.stdout.on('data', (chunk) => {
-      out += chunk
-    })
+    const args = [path('../python/client.py'), url, JSON.stringify(steps)]
+    const child = spawn(await ensurePythonEnv(), args, { env, stdio: ['pipe', 'pipe', 'pipe'], timeout: options.timeoutMs ?? 60_000 })
+    const ended = once(child, 'close')
+    let errors = ''
     child.stderr.on('data', (chunk) => {
-      err += chunk
+      errors += chunk
     })
-    const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
-    if (code !== 0) throw new Error(`client.py ended with ${code}\n${out}\n${err}`)
-    const outcomes = out
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line) as PythonOutcome)
+    const outcomes: PythonOutcome[] = []
+    for await (const line of createInterface(child.stdout)) {
+      outcomes.push(JSON.parse(line) as PythonOutcome)
+      if (steps[outcomes.length]?.do !== 'pause') continue
+      await options.onPause?.()
+      child.stdin.write('go on\n')
+    }
+    const [code] = await ended
+    if (code !== 0) throw new Error(`client.py ended with ${code}\n${JSON.stringify(outcomes, null, 1)}\n${errors}`)
     const visits = await readFile(log, 'utf8').catch(() => '')
     return { outcomes, browserVisits: visits.split('\n').filter((line) => line !== '') }
   } finally {

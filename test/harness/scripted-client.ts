@@ -83,7 +83,14 @@ export class ScriptedClient {
 
   /** Redeems a code. */
   redeem<T = Issued>(code: string, verifier: string, members: Record<string, string | undefined> = {}): Promise<Answer<T>> {
-    return this.token<T>({ grant_type: 'authorization_code', code, code_verifier: verifier, redirect_uri: nativeRedirectUri, resource: this.resource, ...members })
+    return this.token<T>({
+      grant_type: 'authorization_code',
+      code,
+      code_verifier: verifier,
+      redirect_uri: nativeRedirectUri,
+      resource: this.resource,
+      ...members,
+    })
   }
 
   /** Refreshes. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ensurePythonEnv } from '../../scripts/python-env.mjs'
-import type { GatewaySettings, ServerSettings } from './gateway-settings.ts'
+import type { GatewaySettings, Host, ServerSettings } from './gateway-settings.ts'
 import { nativeRedirectUri } from './oauth-provider.ts'
 import { freePorts } from './ports.ts'
 import { type ServerProcess, startModule, startProgram } from './process.ts'
@@ -13,8 +13,10 @@ import { type ServerProcess, startModule, startProgram } from './process.ts'
 export interface TodoOptions {
   /** `sdk`: the MCP SDK runtime in a process of its own; `local`: the same as a handler in the gateway; `fastmcp`: Python; or a URL of the test's own runtime. */
   runtime?: 'sdk' | 'local' | 'fastmcp' | string
+  /** What the gateway is mounted in; with `prefix` and `stripping proxy` it is public below `/gateway`. */
+  host?: Host
   /** Members of the gateway's options. */
-  gateway?: Partial<Omit<GatewaySettings, 'port' | 'publicUrl' | 'apiUrl' | 'servers'>>
+  gateway?: Partial<Omit<GatewaySettings, 'port' | 'host' | 'publicUrl' | 'apiUrl' | 'servers'>>
   /** Members of the one server `todo`. */
   server?: Partial<ServerSettings>
   /** Further servers. */
@@ -51,7 +53,12 @@ export interface TodoWorld {
 
 /** A confidential client that the gateway knows by hand in every Todo world, and a public one. */
 export const preregistered = {
-  confidential: { clientId: 'confidential-client', clientSecret: 'a secret of the confidential client', redirectUris: [nativeRedirectUri], name: 'Confidential Client' },
+  confidential: {
+    clientId: 'confidential-client',
+    clientSecret: 'a secret of the confidential client',
+    redirectUris: [nativeRedirectUri],
+    name: 'Confidential Client',
+  },
   public: { clientId: 'public-client', redirectUris: [nativeRedirectUri], name: 'Public Client' },
 }
 
@@ -80,12 +87,15 @@ export async function startTodo(options: TodoOptions = {}): Promise<TodoWorld> {
   const dataDir = await mkdtemp(join(tmpdir(), 'emcy-todo-'))
   const [gatewayPort, authorizationPort, apiPort, runtimePort] = (await freePorts(4)) as [number, number, number, number]
   const at = (port: number) => `http://127.0.0.1:${port}`
-  const [issuer, authorizationServerUrl, apiUrl] = [at(gatewayPort), at(authorizationPort), at(apiPort)]
+  const host = options.host ?? 'express5'
+  const issuer = `${at(gatewayPort)}${host === 'prefix' || host === 'stripping proxy' ? '/gateway' : ''}`
+  const [authorizationServerUrl, apiUrl] = [at(authorizationPort), at(apiPort)]
   const kind = options.runtime ?? 'sdk'
   const runtimeUrl = kind === 'local' ? undefined : kind === 'sdk' || kind === 'fastmcp' ? `${at(runtimePort)}/mcp` : kind
   const [workerSecret, clientSecret] = [secret(), secret()]
   const settings: GatewaySettings = {
     port: gatewayPort,
+    host,
     publicUrl: issuer,
     apiUrl,
     store: `sqlite:${join(dataDir, 'gateway.db')}`,
@@ -106,7 +116,14 @@ export async function startTodo(options: TodoOptions = {}): Promise<TodoWorld> {
       ...options.gateway?.clients,
     },
     servers: {
-      todo: { path: '/mcp', workerSecret, name: 'Todo', scopes: ['todos.read', 'todos.write'], ...(runtimeUrl === undefined ? {} : { runtime: runtimeUrl }), ...options.server },
+      todo: {
+        path: '/mcp',
+        workerSecret,
+        name: 'Todo',
+        scopes: ['todos.read', 'todos.write'],
+        ...(runtimeUrl === undefined ? {} : { runtime: runtimeUrl }),
+        ...options.server,
+      },
       ...options.servers,
     },
   }
@@ -123,7 +140,12 @@ export async function startTodo(options: TodoOptions = {}): Promise<TodoWorld> {
         GATEWAY_CLIENT_SECRET: clientSecret,
       }),
     api: () =>
-      startModule(path('../../examples/todo/api.ts'), { PORT: String(apiPort), DATA_DIR: join(dataDir, 'api'), ISSUER: authorizationServerUrl, API_URL: apiUrl }),
+      startModule(path('../../examples/todo/api.ts'), {
+        PORT: String(apiPort),
+        DATA_DIR: join(dataDir, 'api'),
+        ISSUER: authorizationServerUrl,
+        API_URL: apiUrl,
+      }),
     runtime: async () => {
       if (kind === 'fastmcp') return startFastMcp(runtimePort, apiUrl, workerSecret)
       if (kind !== 'sdk') return undefined
@@ -142,12 +164,17 @@ export async function startTodo(options: TodoOptions = {}): Promise<TodoWorld> {
     gateway,
     authorizationServer,
     runtime,
-    events: () => [...earlier, ...world.gateway.messages].flatMap((message) => (message as { event?: Record<string, unknown> }).event ?? []),
+    events: () =>
+      [...earlier, ...world.gateway.messages].flatMap((message): Record<string, unknown>[] => {
+        const { event } = message as { event?: Record<string, unknown> }
+        return event === undefined ? [] : [event]
+      }),
     async advanceClock(milliseconds) {
       clockOffsetMs += milliseconds
       const wanted = clockOffsetMs
       world.gateway.send({ advanceClockMs: milliseconds })
-      while (!world.gateway.messages.some((message) => (message as { clockOffsetMs?: number }).clockOffsetMs === wanted)) await new Promise((next) => setTimeout(next, 5))
+      while (!world.gateway.messages.some((message) => (message as { clockOffsetMs?: number }).clockOffsetMs === wanted))
+        await new Promise((next) => setTimeout(next, 5))
     },
     async restartGateway(signal) {
       await world.gateway.stop(signal)

@@ -1,6 +1,6 @@
 """A fastmcp client that does the steps it is given and says, as one JSON line a step, what came of each.
 
-usage: client.py URL STEPS, where STEPS is a JSON list of {"do": "connect" | "list" | "call" | "expire" | "revoke" | "close", …}.
+usage: client.py URL STEPS, where STEPS is a JSON list of {"do": "connect" | "list" | "call" | "expire" | "tokens" | "revoke" | "pause" | "close", …}.
 Environment: MODE (auto, legacy or a revision), TOKEN (a bearer token; left out: OAuth through the browser that BROWSER names).
 """
 
@@ -55,6 +55,9 @@ async def take(step: dict, client: Client, oauth: OAuth | None) -> dict:
             return expire(oauth)
         case "tokens":
             return {"access_token": oauth.context.current_tokens.access_token, "client_id": oauth.context.client_info.client_id}
+        case "pause":  # the test goes on when it has changed something
+            await asyncio.to_thread(sys.stdin.readline)
+            return {}
         case "revoke":
             return await revoke(oauth)
         case "close":
