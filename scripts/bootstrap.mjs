@@ -10,6 +10,7 @@ import { spawn } from 'node:child_process'
 import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { constants } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 const PNPM = 'pnpm@12.21.0'
@@ -31,9 +32,15 @@ function run(program, args, options = {}) {
   if (stoppedBy) process.exit(128 + constants.signals[stoppedBy])
   return new Promise((resolve, reject) => {
     child = spawn(program, args, { stdio: 'inherit', cwd: root, ...options })
+    if (child.stdout) createInterface({ input: child.stdout }).on('line', (line) => isAboutThisNode(line) || say(line))
     child.once('error', reject)
     child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal]))
   })
+}
+
+/** pnpm warns that packages want a newer Node than the one that installs them. They get it: it is one of the packages. */
+function isAboutThisNode(line) {
+  return line.startsWith('[WARN] Unsupported engine')
 }
 
 /** pnpm writes its copy of the lock file last, so equal means that everything in it is installed. */
@@ -65,7 +72,7 @@ async function installPackages() {
   say('Installing the packages of pnpm-lock.yaml …')
   // No stdin: pnpm would ask before it replaces a node_modules that another tool made. The answer here is yes.
   const env = { ...process.env, CI: 'true' }
-  const code = await run(pnpm, ['install', '--frozen-lockfile', '--reporter=append-only'], { stdio: ['ignore', 'inherit', 'inherit'], env })
+  const code = await run(pnpm, ['install', '--frozen-lockfile', '--reporter=append-only'], { stdio: ['ignore', 'pipe', 'inherit'], env })
   if (code !== 0) stop(code, 'pnpm could not install the packages.')
   say(`Installed in ${((Date.now() - started) / 1000).toFixed(1)} s.`)
 }

@@ -17,7 +17,7 @@ export async function main(argv: string[]): Promise<number> {
   const settings = settingsOf(argv)
   if (typeof settings === 'string') {
     console.error(settings)
-    return 2
+    return argv.includes('--help') || argv.includes('-h') ? 0 : 2
   }
   const { places, runtime } = settings
   const parts: Part[] = []
