@@ -151,7 +151,7 @@ describe('TK-6 TK-7 TK-8: refresh', () => {
   it('a token that we did not issue ends nobody', async () => {
     const client = await newClient()
     const tokens = await client.signIn('bob')
-    const forged = tokens.refresh_token.slice(0, -6) + 'AAAAAA'
+    const forged = `${tokens.refresh_token.slice(0, -6)}AAAAAA`
     expectError(await client.refresh(forged), 'invalid_grant')
     expect((await client.refresh(tokens.refresh_token)).status).toBe(200)
   })
