@@ -18,6 +18,9 @@ const layers = {
   'authorization/': 4,
   'account/': 4,
   'mcp/': 4,
+  // Ending a connection with its grant joins two folders of layer 3, and is used by two of layer 4.
+  'ending/': 3.5,
+  'visitor/': 3,
   'clients/': 3,
   'connections/': 3,
   'grants/': 3,
@@ -30,6 +33,7 @@ const layers = {
   'store/': 1,
   'keys/': 1,
   'log/': 1,
+  'pages/': 1,
   'errors/': 0,
   'lib/': 0,
 }
