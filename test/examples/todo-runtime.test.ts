@@ -57,7 +57,7 @@ describe('a port that is taken', () => {
     other = createServer()
     await new Promise<void>((listening) => other.listen(0, '127.0.0.1', listening))
   })
-  afterAll(() => other.close())
+  afterAll(() => void other.close())
 
   it('is named, with the way out', async () => {
     const { port } = other.address() as { port: number }
