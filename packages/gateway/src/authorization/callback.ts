@@ -6,7 +6,8 @@ import { subjectKey } from '../connections/connection.ts'
 import { releaseTokens } from '../ending/ending.ts'
 import { GatewayError } from '../errors/errors.ts'
 import { OAuthError } from '../errors/oauth-error.ts'
-import type { DownstreamTokens } from '../grants/downstream.ts'
+import { DownstreamRefused, type DownstreamTokens } from '../grants/downstream.ts'
+import { downstreamScopes } from '../grants/scope-map.ts'
 import { parseParams } from '../http/params.ts'
 import { sendRedirect } from '../http/respond.ts'
 import { queryOf } from '../http/route.ts'
@@ -87,12 +88,18 @@ async function signIn(deps: FrontDeps, req: IncomingMessage, pending: Pending): 
   const { leg } = openSecrets(deps, pending)
   if (!server || !downstream || !leg) throw new GatewayError('internal_error', { reason: 'the provider of a transaction is gone' })
   const query = queryOf(req)
-  const refusal = refusalOf(parseParams(query), deps.config.providers[server.provider ?? '']?.issuer)
+  const refusal = refusalOf(parseParams(query), downstream.provider.issuer)
   if (refusal) throw refusal
   const client = await findClient(deps, pending.request.clientId)
-  const callbackAt = new URL(`${callbackUrl(deps.config)}?${query}`)
-  const tokens = await downstream.exchange({ callbackUrl: callbackAt, redirectUri: callbackUrl(deps.config), ...leg, scopes: pending.request.scopes })
-  return { pending, client, server, tokens, identity: await downstream.identify(tokens) }
+  const redirectUri = callbackUrl(deps.config)
+  try {
+    const scopes = downstreamScopes(downstream.provider, pending.request.scopes)
+    const tokens = await downstream.exchange({ callbackUrl: new URL(`${redirectUri}?${query}`), redirectUri, ...leg, scopes })
+    return { pending, client, server, tokens, identity: await downstream.identify(tokens) }
+  } catch (error) {
+    if (!(error instanceof DownstreamRefused)) throw error
+    throw new OAuthError('server_error', 'The authorization server behind this gateway refused.', { reason: error.reason, cause: error })
+  }
 }
 
 /** Whether someone else came back than was named at the start, or is named now. */
