@@ -24,7 +24,7 @@ export async function ensurePythonEnv(requirements = join(root, 'examples/FastMC
   // Built beside its place and renamed: a half-done environment never counts, and two at once do not meet. Its Python finds itself by its own path, so it bears the move.
   const mine = `${place}.${process.pid}`
   await mkdir(join(root, '.cache'), { recursive: true })
-  console.error(`Installing ${requirements.slice(root.length + 1)} into .cache, once …`)
+  console.log(`Installing ${requirements.slice(root.length + 1)} into .cache, once …`)
   try {
     await output('python3', ['-m', 'venv', '--without-pip', mine])
     await output('python3', ['-m', 'pip', '--python', join(mine, 'bin', 'python'), 'install', '--quiet', '--requirement', requirements])
