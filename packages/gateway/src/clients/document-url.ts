@@ -19,7 +19,7 @@ export function documentUrlProblem(clientId: string): string | undefined {
   if (clientId.length > 2048) return 'it is longer than 2048 characters'
   if (!/^[A-Za-z0-9\-._~:/?#[\]@!$&'()*+,;=%]+$/.test(clientId)) return 'it holds characters outside RFC 3986'
   if (clientId.includes('#')) return 'it has a fragment'
-  const parts = /^(https?):\/\/([^/?]*)([^?]*)/.exec(clientId)
+  const parts = /^(https?):\/\/([^/?]+)([^?]*)/.exec(clientId)
   const [, scheme, authority = '', path = ''] = parts ?? []
   if (scheme === undefined) return 'it is not an https URL'
   if (authority.includes('@')) return 'it has user information'

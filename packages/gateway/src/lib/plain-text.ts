@@ -7,8 +7,9 @@
 export function oneLine(text: string, max: number): string {
   const clean = text
     .toWellFormed()
+    .replace(/[\p{Cf}\p{Co}\p{Cn}]/gu, '')
     .replace(/\s+/gu, ' ')
-    .replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu, '')
+    .replace(/\p{Cc}/gu, '')
     .trim()
   return [...clean].slice(0, max).join('')
 }
