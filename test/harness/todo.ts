@@ -44,6 +44,8 @@ export interface TodoWorld {
   advanceClock(milliseconds: number): Promise<void>
   /** Stops the gateway and starts it again on the same port and store. */
   restartGateway(signal?: NodeJS.Signals): Promise<void>
+  /** Starts the team's authorization server anew with an empty database: every grant and session there is gone. */
+  forgetAuthorizations(): Promise<void>
   stopRuntime(): Promise<void>
   startRuntime(): Promise<void>
   stopAuthorizationServer(): Promise<void>
@@ -180,6 +182,11 @@ export async function startTodo(options: TodoOptions = {}): Promise<TodoWorld> {
       await world.gateway.stop(signal)
       earlier.push(...world.gateway.messages)
       world.gateway = await start.gateway()
+    },
+    async forgetAuthorizations() {
+      await world.authorizationServer.stop()
+      for (const suffix of ['', '-wal', '-shm']) await rm(join(dataDir, 'authorization-server', `authorization-server.db${suffix}`), { force: true })
+      world.authorizationServer = await start.authorizationServer()
     },
     async stopRuntime() {
       await world.runtime?.stop()
