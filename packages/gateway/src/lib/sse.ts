@@ -134,7 +134,10 @@ function dataLines(data: string): string[] {
 }
 
 function linesOf(block: Buffer): string[] {
-  return block.toString('utf8').replace(/^\ufeff/, '').split(/\r\n|\n|\r/)
+  return block
+    .toString('utf8')
+    .replace(/^\ufeff/, '')
+    .split(/\r\n|\n|\r/)
 }
 
 function fieldOf(line: string): [name: string, value: string] {

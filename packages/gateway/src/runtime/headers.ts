@@ -20,7 +20,17 @@ export interface ContractValues {
 const hopByHop = ['connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'http2-settings']
 const neverPassed = new Set([...hopByHop, 'authorization', 'cookie', 'forwarded', 'expect', 'host', 'content-length', 'accept-encoding'])
 const neverPassedPrefixes = ['proxy-', 'x-forwarded-', 'x-emcy-']
-const neverAnswered = new Set([...hopByHop, 'www-authenticate', 'set-cookie', 'set-cookie2', 'server', 'x-powered-by', 'date', 'content-length', 'mcp-session-id'])
+const neverAnswered = new Set([
+  ...hopByHop,
+  'www-authenticate',
+  'set-cookie',
+  'set-cookie2',
+  'server',
+  'x-powered-by',
+  'date',
+  'content-length',
+  'mcp-session-id',
+])
 const neverAnsweredPrefixes = ['proxy-', 'access-control-', 'x-emcy-']
 
 /**

@@ -114,7 +114,10 @@ function fly(target: Target, request: RuntimeRequest, flights: WeakMap<object, F
     // The runtime sees its own host, as with any proxy; ours is in X-Forwarded-Host.
     const cleaned = { ...request, headers: { ...request.headers, host: target.url.host } }
     const { req, res, leave, finish } = createExchange(cleaned, '/', false)
-    const timer = setTimeout(() => fail(new GatewayError(flight.isConnected ? 'runtime_timeout' : 'runtime_unreachable', { reason: 'no answer in time' })), request.responseStartMs)
+    const timer = setTimeout(
+      () => fail(new GatewayError(flight.isConnected ? 'runtime_timeout' : 'runtime_unreachable', { reason: 'no answer in time' })),
+      request.responseStartMs,
+    )
     const stop = () => {
       flight.proxyReq?.destroy()
       leave()

@@ -77,7 +77,8 @@ function bodyOf(res: ServerResponse, onHead: (response: RuntimeResponse) => void
   // Whoever reads the body hears of its errors; before it is handed over, and after the client left, nobody does.
   body.on('error', () => {})
   const push = (chunk: unknown, encoding: unknown) => {
-    const bytes = typeof chunk === 'string' ? Buffer.from(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8') : Buffer.from(chunk as Uint8Array)
+    const bytes =
+      typeof chunk === 'string' ? Buffer.from(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8') : Buffer.from(chunk as Uint8Array)
     if (bytes.length > 0 && !body.destroyed && !body.push(bytes)) isFull = true
   }
   const head = () => {

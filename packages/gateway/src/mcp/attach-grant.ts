@@ -1,0 +1,93 @@
+import { endConnection } from '../connections/connections.ts'
+import { GatewayError, ProviderUnavailable } from '../errors/errors.ts'
+import { changeGrant, deleteGrant } from '../grants/grants.ts'
+import { usableToken } from '../grants/usable-grant.ts'
+import type { Middleware } from '../http/middleware.ts'
+import { neverRefused } from '../lib/never-refused.ts'
+import { inBackground } from '../log/background.ts'
+import type { Call } from './call.ts'
+import { connectionOf, type Edge, notesOf } from './edge.ts'
+import { step } from './step.ts'
+
+/** Finds a downstream access token that is good for this call. A server without grants, or a connection without a user, gets none: nobody else's is ever borrowed (EX-5). */
+export function attachGrant(edge: Edge): Middleware {
+  return step(edge, 'attachGrant', 'reserveBudget', 'grant', async (call) => {
+    if (!needsGrant(edge, call)) return 'go-on'
+    try {
+      await takeToken(edge, call)
+    } catch (error) {
+      // Methods that are never refused go without a token while the provider is down: their answers rarely depend on it, and clients do not survive a refusal.
+      if (!(error instanceof ProviderUnavailable) || !isNeverRefused(call)) throw error
+    }
+    return 'go-on'
+  })
+}
+
+/**
+ * A token in place of the one that the runtime refused: refreshed once, whoever asks.
+ *
+ * @throws GatewayError `grant_dead`, whereupon the connection has ended; ProviderUnavailable
+ */
+export async function replaceToken(edge: Edge, call: Call): Promise<void> {
+  const refused = call.downstreamToken
+  delete call.downstreamToken
+  delete notesOf(call).grantRead
+  await takeToken(edge, call, refused)
+}
+
+/**
+ * Gives up a grant of which the runtime refused the fresh token too: nothing but a new authorization helps (worker contract, rule 5).
+ *
+ * @returns what to throw
+ */
+export async function giveUpGrant(edge: Edge, call: Call): Promise<GatewayError> {
+  const { grantKey } = connectionOf(call)
+  const version = notesOf(call).grantVersion
+  if (grantKey !== undefined) {
+    await changeGrant(edge.deps, grantKey, (grant) => {
+      if (grant?.version !== version || grant?.state !== 'live') return { do: 'keep', answer: undefined }
+      return {
+        do: 'write',
+        next: { ...grant, state: 'needs-reconnect' },
+        ttlMs: Math.max(1, Math.ceil(grant.expiresAt - edge.deps.clock())),
+        answer: undefined,
+      }
+    })
+  }
+  return endDeadConnection(edge, call, 'the runtime refused a fresh access token too')
+}
+
+/* Its refresh token gets `invalid_grant` from now on, without which some clients never ask their user again (refusals.md). */
+async function endDeadConnection(edge: Edge, call: Call, reason: string): Promise<GatewayError> {
+  const { id, grantKey } = connectionOf(call)
+  await endConnection(edge.deps, id)
+  if (grantKey !== undefined && edge.server.grants === 'own') inBackground(edge.deps.log, 'deleting a dead grant', deleteGrant(edge.deps, grantKey))
+  return new GatewayError('grant_dead', { reason })
+}
+
+async function takeToken(edge: Edge, call: Call, refused?: string): Promise<void> {
+  const { deps, server } = edge
+  const { grantKey, provider, id } = connectionOf(call)
+  const downstream = provider === undefined ? undefined : deps.downstreams[provider]
+  if (grantKey === undefined || !downstream)
+    throw new GatewayError('internal_error', { reason: `connection ${id} has no grant that server ${server.id} could use` })
+  const notes = notesOf(call)
+  try {
+    const stored = notes.grantRead?.key === grantKey ? await notes.grantRead.read : undefined
+    const usable = await usableToken({ ...deps, downstream }, grantKey, stored, { refused })
+    call.downstreamToken = usable.accessToken
+    notes.grantVersion = usable.version
+  } catch (error) {
+    if (error instanceof GatewayError && error.code === 'grant_dead') throw await endDeadConnection(edge, call, error.reason ?? 'the provider says so')
+    throw error
+  }
+}
+
+function needsGrant(edge: Edge, call: Call): boolean {
+  return edge.server.provider !== undefined && edge.server.grants !== 'none' && connectionOf(call).identity !== undefined
+}
+
+function isNeverRefused(call: Call): boolean {
+  const messages = call.body?.messages
+  return messages === undefined || messages.every(({ method }) => method === undefined || neverRefused(method))
+}

@@ -1,0 +1,87 @@
+import type { Json, PolicyCall, ServerConfig } from '../config.ts'
+import type { Deps } from '../deps.ts'
+import { GatewayError } from '../errors/errors.ts'
+import type { Downstream } from '../grants/downstream.ts'
+import type { Grant } from '../grants/grant.ts'
+import { subjectKey } from '../lib/subject-key.ts'
+import type { PolicyCaller } from '../policy/filter-list.ts'
+import type { RuntimeLeg } from '../runtime/contract.ts'
+import type { Stored } from '../store/records.ts'
+import type { Call } from './call.ts'
+import type { LastDiscovery } from './last-discovery.ts'
+import type { OpenStreams } from './open-streams.ts'
+import type { RuntimeSession } from './session.ts'
+
+/** What the steps of a server ask for. */
+export type ServerDeps = Deps & { downstreams: Record<string, Downstream> }
+
+/** What the steps of one server share, for as long as the process lives. Nothing here is truth: each part may be lost at any time. */
+export interface Edge {
+  deps: ServerDeps
+  server: ServerConfig
+  leg: RuntimeLeg
+  streams: OpenStreams
+  discovery: LastDiscovery
+  /** Annotations by tool, as the runtime's lists said. */
+  annotations: Map<string, Record<string, Json>>
+}
+
+/** What an answer is owed to. */
+export interface Owed {
+  id: string | number
+  method: string
+}
+
+/** What the steps of one call tell each other and nobody else. */
+export interface Notes {
+  /** Requests of the body, as soon as they are known. */
+  owed: Owed[]
+  batch: boolean
+  modern: boolean
+  /** The grant's read, begun beside that of the connection. */
+  grantRead?: { key: string; read: Promise<Stored<Grant> | undefined> }
+  /** Which token set of the grant the call has. */
+  grantVersion?: number
+  session?: RuntimeSession
+  reachedRuntime: boolean
+  /** Names of the steps that have run. */
+  ran: Set<string>
+}
+
+const notes = new WeakMap<Call, Notes>()
+
+/** The notes of a call. */
+export function notesOf(call: Call): Notes {
+  let found = notes.get(call)
+  if (!found) {
+    found = { owed: [], batch: false, modern: false, reachedRuntime: false, ran: new Set() }
+    notes.set(call, found)
+  }
+  return found
+}
+
+/** The connection of a call that check-bearer let pass. */
+export function connectionOf(call: Call): NonNullable<Call['connection']> {
+  if (!call.connection) throw new GatewayError('internal_error', { reason: 'checkBearer has not run before this step' })
+  return call.connection
+}
+
+/** Who calls, as policies look at them. */
+export function callerOf(call: Call): PolicyCaller {
+  const { clientId, clientTrust, identity, scopes } = connectionOf(call)
+  return {
+    server: call.server.id,
+    subject: identity && subjectKey(identity),
+    clientId,
+    clientTrust,
+    scopes: call.scopes ?? scopes,
+    claims: identity?.claims ?? {},
+  }
+}
+
+/** One request of a call, as policies look at it. */
+export function policyCallOf(edge: Edge, call: Call, method: string, params: Json | undefined): PolicyCall {
+  const object = typeof params === 'object' && params !== null && !Array.isArray(params) ? params : {}
+  const tool = method === 'tools/call' && typeof object.name === 'string' ? object.name : undefined
+  return { ...callerOf(call), method, tool, arguments: object.arguments, annotations: tool === undefined ? undefined : edge.annotations.get(tool) }
+}

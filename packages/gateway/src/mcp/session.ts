@@ -1,0 +1,48 @@
+import type { ServerConfig } from '../config.ts'
+import type { Connection } from '../connections/connection.ts'
+import { GatewayError } from '../errors/errors.ts'
+import type { KeyRing } from '../keys/key-ring.ts'
+import { subjectKey } from '../lib/subject-key.ts'
+
+/** A legacy session as the runtime knows it. */
+export interface RuntimeSession {
+  /** The runtime's own `Mcp-Session-Id`. */
+  id: string
+  /** Which of several runtimes has it. */
+  affinity: string | undefined
+}
+
+const purpose = 'mcp-session'
+const shown = /^([\x21-\x7e]{1,1024})\.(?:([\w-]{8})~)?([\w-]{22})$/
+
+/**
+ * The session id that a client sees: the runtime's, with a MAC that binds it to user, client and server (BC-15, TR-43; docs/decisions/0003-session-binding.md). Nothing is
+ * stored, so it holds on every replica and after a restart.
+ *
+ * @throws GatewayError `runtime_invalid` for an id that TR-42 does not allow
+ */
+export function showSession(keys: Pick<KeyRing, 'sign'>, session: RuntimeSession, server: ServerConfig, connection: Connection): string {
+  if (!/^[\x21-\x7e]{1,1024}$/.test(session.id)) throw new GatewayError('runtime_invalid', { reason: 'Mcp-Session-Id is not visible ASCII' })
+  const mac = keys.sign(bound(session, server, connection), purpose)
+  return `${session.id}.${session.affinity === undefined ? '' : `${session.affinity}~`}${mac}`
+}
+
+/**
+ * The runtime's session behind the id that a client sent.
+ *
+ * @throws GatewayError `session_ended` for one that was not given to this user, client and server: as if it had ended, so that nobody learns which ids exist
+ */
+export function findSession(keys: Pick<KeyRing, 'verify'>, text: string, server: ServerConfig, connection: Connection): RuntimeSession {
+  const match = shown.exec(text)
+  if (!match) throw new GatewayError('session_ended', { reason: 'not a session id of this gateway' })
+  const [, id, affinity, mac] = match as unknown as [string, string, string | undefined, string]
+  const session = { id, affinity }
+  if (!keys.verify(bound(session, server, connection), purpose, mac))
+    throw new GatewayError('session_ended', { reason: 'the session id was given to somebody else' })
+  return session
+}
+
+/* Not the connection's id: a user who signs in again with the same client keeps the session. */
+function bound({ id, affinity }: RuntimeSession, server: ServerConfig, { identity, clientId }: Connection): string {
+  return JSON.stringify([server.id, identity ? subjectKey(identity) : null, clientId, affinity ?? null, id])
+}
