@@ -25,12 +25,20 @@ export async function accountUser(deps: Pick<Deps, 'config' | 'keys' | 'clock'>,
     const user = await config.identify(req)
     if (!user) return undefined
     const issuers = new Set([config.issuer, ...Object.values(config.providers).map((provider) => provider.issuer)])
-    return describe([...issuers].map((issuer) => subjectKey({ issuer, sub: user.sub })), [user.name ?? user.sub], false)
+    return describe(
+      [...issuers].map((issuer) => subjectKey({ issuer, sub: user.sub })),
+      [user.name ?? user.sub],
+      false,
+    )
   }
   const users = rememberedUsers(deps, req)
   if (users.length === 0) return undefined
   const names = [...new Set(users.map((user) => user.name ?? user.sub))]
-  return describe(users.map(({ issuer, sub }) => subjectKey({ issuer, sub })), names, true)
+  return describe(
+    users.map(({ issuer, sub }) => subjectKey({ issuer, sub })),
+    names,
+    true,
+  )
 }
 
 function describe(subjects: string[], names: string[], byCookie: boolean): AccountUser {

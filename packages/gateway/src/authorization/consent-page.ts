@@ -80,9 +80,7 @@ function scopeList(config: Config, looks: Looks, { server, request }: ConsentQue
 /** No setting removes these (AZ-12). */
 function warnings({ client, request }: ConsentQuestion): string[] {
   if (!client.redirectUris.every(isLoopbackRedirectUri) && !isLoopbackRedirectUri(request.redirectUri)) return []
-  return [
-    'This app runs on your computer, where any program can use its name. Allow this only if you have just started to connect it yourself.',
-  ]
+  return ['This app runs on your computer, where any program can use its name. Allow this only if you have just started to connect it yourself.']
 }
 
 function hostOfIssuer(issuer: string): string {

@@ -66,6 +66,12 @@ async function saveTokens(
   if (server.grants === 'none') return undefined
   const own = server.grants === 'own'
   const key = own ? ownGrantKey(provider, connectionId) : sharedGrantKey(provider, subjectKey(identity), server.id)
-  await saveGrant(deps, key, { ...tokens, identity, provider, owner: own ? connectionId : subjectKey(identity), lifeSeconds: deps.config.tokens.refreshTokenSeconds })
+  await saveGrant(deps, key, {
+    ...tokens,
+    identity,
+    provider,
+    owner: own ? connectionId : subjectKey(identity),
+    lifeSeconds: deps.config.tokens.refreshTokenSeconds,
+  })
   return key
 }

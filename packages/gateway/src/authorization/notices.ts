@@ -41,7 +41,10 @@ export const notices = {
   otherAccount: {
     status: 403,
     title: 'You signed in with another account',
-    text: ['The account you signed in with is not the one you are using here, so the app was not connected.', 'Start again from your app, with the same account.'],
+    text: [
+      'The account you signed in with is not the one you are using here, so the app was not connected.',
+      'Start again from your app, with the same account.',
+    ],
   },
 } as const satisfies Record<string, Notice>
 
@@ -54,7 +57,11 @@ export function sendNotice(res: ServerResponse, config: PageConfig, notice: Noti
 export function sendAnsweredAlready(res: ServerResponse, config: PageConfig, decision: 'allow' | 'deny' | undefined, goOn: string): void {
   const title = decision === 'deny' ? 'You denied this' : 'You have answered this already'
   const link = { href: goOn, label: decision === 'deny' ? 'Return to the app' : 'Continue' }
-  sendFlowPage(res, 200, messagePage(looksOf(config), hostOf(config), { title, text: ['A question is answered once. You can continue from here, or close this page.'], link }))
+  sendFlowPage(
+    res,
+    200,
+    messagePage(looksOf(config), hostOf(config), { title, text: ['A question is answered once. You can continue from here, or close this page.'], link }),
+  )
 }
 
 /**

@@ -11,7 +11,7 @@ export const words = {
   allow: 'Allow',
   deny: 'Deny',
   accountTitle: 'Connected apps',
-  accountIntro: 'These apps can act for you through {gateway}. Disconnect one to end its access at once.',
+  accountIntro: 'Through {gateway} these apps can act for you. Disconnect one to end its access at once.',
   accountEmpty: 'No app is connected.',
   disconnect: 'Disconnect',
 } as const

@@ -3,8 +3,8 @@ import { createServer } from 'node:http'
 import { createAccount } from '../../src/account/account.ts'
 import { createAuthorization } from '../../src/authorization/authorization.ts'
 import type { Config, ProviderConfig, ServerConfig } from '../../src/config.ts'
-import { createDownstream, type Downstream } from '../../src/grants/downstream.ts'
 import type { EndingDeps } from '../../src/ending/ending.ts'
+import { createDownstream, type Downstream } from '../../src/grants/downstream.ts'
 import { createKeyRing } from '../../src/keys/key-ring.ts'
 import type { LogEvent } from '../../src/log/events.ts'
 import { memoryStore } from '../../src/store/memory.ts'
@@ -176,7 +176,15 @@ function testConfig(issuer: string, downstream: string, options: WorldOptions): 
     basePath: '',
     origin: issuer,
     loopback: true,
-    endpoints: { authorize: '/authorize', consent: '/consent', callback: '/callback', token: '/token', register: '/register', revoke: '/revoke', account: '/account' },
+    endpoints: {
+      authorize: '/authorize',
+      consent: '/consent',
+      callback: '/callback',
+      token: '/token',
+      register: '/register',
+      revoke: '/revoke',
+      account: '/account',
+    },
     providers: {
       default: {
         id: 'default',
