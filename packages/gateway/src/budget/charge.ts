@@ -28,11 +28,12 @@ export interface Charge {
   windowSeconds: number
 }
 
-/** A charge that was made, with what is left after it. */
+/** A charge that was made. */
 export interface Charged extends Charge {
+  /** Units left after it. */
   left: number
-  /** When its counter ends, where the store says it: a refund after that could hit the next counter. */
-  endsAt: number | undefined
+  /** When the store had answered: the counter began before that. */
+  chargedAt: number
 }
 
 /* A counter of a calendar window has the window in its key, so it may outlive it: clocks of replicas differ a little. */

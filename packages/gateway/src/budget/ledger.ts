@@ -81,11 +81,10 @@ async function spend(
   const note: BudgetNote = { name: budget.name, cost, ...(enforced(charge) ? {} : { dryRun: true }) }
   notes.push(note)
   try {
-    const { allowed, used, resetsInMs } = await deps.store.spend(key, cost, budget.limit, ttlMs)
+    const { allowed, used } = await deps.store.spend(key, cost, budget.limit, ttlMs)
     note.left = Math.max(0, budget.limit - used)
     if (!allowed) note.refused = true
-    const endsAt = typeof budget.window === 'object' && resetsInMs ? deps.clock() + resetsInMs : undefined
-    return { ...charge, allowed, left: note.left, endsAt, resetsAt: endsAt ?? charge.resetsAt }
+    return { ...charge, allowed, left: note.left, chargedAt: deps.clock() }
   } catch (error) {
     if (error instanceof StoreUnavailable && (budget.onOutage === 'allow' || !enforced(charge))) {
       note.uncounted = true
@@ -98,10 +97,12 @@ async function spend(
 
 /* In reverse. Never rejects: it runs where the call is already answered or another error is on its way. */
 async function giveBack(deps: Pick<Deps, 'store' | 'clock' | 'log'>, done: Charged[]): Promise<void> {
-  for (const { budget, key, cost, ttlMs, endsAt } of done.toReversed()) {
-    if (endsAt !== undefined && deps.clock() >= endsAt) continue
+  for (const { budget, key, cost, ttlMs, chargedAt } of done.toReversed()) {
+    // What the charged counter can still have to live. One with more life is a later one, which these units are not in.
+    const lifeMs = Math.ceil(chargedAt + ttlMs - deps.clock())
+    if (lifeMs <= 0) continue
     try {
-      await deps.store.spend(key, -cost, budget.limit, ttlMs)
+      await deps.store.spend(key, -cost, budget.limit, lifeMs)
     } catch (error) {
       const reason = error instanceof StoreUnavailable ? error.reason : String(error)
       deps.log.write({

@@ -150,7 +150,7 @@ export interface ProviderBasics {
   endpoints?: { authorization: string; token: string; userinfo?: string; introspection?: string; revocation?: string; jwks?: string }
   /** The gateway's client id there. */
   clientId: string
-  /** All that the gateway may ever ask for. */
+  /** All that the gateway may ever ask for; `openid` is added where `identity` needs it. */
   scopes: string[]
   /** RFC 8707: the API that the tokens are for. */
   resource?: string

@@ -65,7 +65,7 @@ function parseProvider(id: string, option: string, given: unknown): ProviderConf
     clientId: provider.clientId,
     clientSecret: provider.clientSecret,
     clientAuthentication: provider.clientAuthentication,
-    scopes: provider.scopes,
+    scopes: withOpenid(provider),
     resource: provider.resource,
     audience: provider.audience,
     scopeMap: provider.scopeMap ?? {},
@@ -75,6 +75,13 @@ function parseProvider(id: string, option: string, given: unknown): ProviderConf
     refreshAheadSeconds: provider.refreshAheadSeconds ?? 60,
     timeoutSeconds: provider.timeoutSeconds ?? 10,
   }
+}
+
+/* An ID token and the userinfo endpoint are there for those who ask for `openid` (OpenID Connect Core §3.1.2.1). */
+function withOpenid({ scopes, identity = 'id_token', endpoints }: ParsedProvider): string[] {
+  // An endpoint given by hand may be of a provider that knows OAuth alone and refuses the scope.
+  const needed = identity === 'id_token' || (identity === 'userinfo' && !endpoints)
+  return needed && !scopes.includes('openid') ? ['openid', ...scopes] : scopes
 }
 
 function checkAuthentication(option: string, { clientSecret, clientAuthentication: method }: ParsedProvider): void {

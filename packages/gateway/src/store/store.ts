@@ -3,8 +3,6 @@ export interface Spent {
   allowed: boolean
   /** Units used in the window after this call; a refused spend leaves it as it was. */
   used: number
-  /** Milliseconds until the counter's life ends, where the store says it; 0 when there is no counter. Without it a budget names the latest possible reset. */
-  resetsInMs?: number
 }
 
 /**

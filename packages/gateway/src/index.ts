@@ -1,0 +1,47 @@
+export type { ConnectionFilter, ConnectionInfo, ConnectionsControl } from './account/connections-control.ts'
+export type {
+  ArgumentTest,
+  Budget,
+  BudgetKey,
+  Identity,
+  Json,
+  LimitsConfig,
+  Policy,
+  PolicyCall,
+  ProviderTokens,
+  Rule,
+  RuleMode,
+  RuntimeHandler,
+  ServerConfig,
+  TokensConfig,
+  User,
+  Verdict,
+  When,
+  WorkerHeaderNames,
+} from './config.ts'
+export type { Connection } from './connections/connection.ts'
+export { ConfigError, type ErrorCode, GatewayError, StoreUnavailable } from './errors/errors.ts'
+export { createGateway, type Gateway } from './gateway.ts'
+export type { Middleware } from './http/middleware.ts'
+export type { AuthorizationEvent, BudgetNote, GatewayEvent, GrantEvent, LogEvent, McpRequestEvent } from './log/events.ts'
+export type { Logger, LogOption, Sink } from './log/sink.ts'
+export { type Call, type CallOutcome, getCall, type ReadBody, type RpcMessage } from './mcp/call.ts'
+export type { ServerSteps } from './mcp/mcp.ts'
+export type {
+  ClientsOptions,
+  ConsentOptions,
+  GatewayBasics,
+  GatewayOptions,
+  MemoryOptions,
+  PreregisteredClientOptions,
+  ProviderBasics,
+  ProviderKeyClient,
+  ProviderOptions,
+  ProviderPublicClient,
+  ProviderSecretClient,
+  SecretOption,
+  ServerOptions,
+  StoreOptions,
+} from './options/gateway-options.ts'
+export type { KeyvLike } from './store/keyv-like.ts'
+export type { Spent, Store } from './store/store.ts'
