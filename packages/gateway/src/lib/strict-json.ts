@@ -1,5 +1,3 @@
-import type { Json } from '../config.ts'
-
 /** Why a text is not JSON that two readers would understand alike. */
 export type JsonFault = 'not UTF-8' | 'not JSON' | 'too deep' | 'duplicate member'
 
@@ -30,7 +28,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
  * @param maxDepth most arrays and objects inside each other
  * @throws StrictJsonError
  */
-export function parseStrictJson(bytes: Uint8Array, maxDepth: number): Json {
+export function parseStrictJson(bytes: Uint8Array, maxDepth: number): unknown {
   let text: string
   try {
     text = utf8.decode(bytes)
@@ -40,7 +38,7 @@ export function parseStrictJson(bytes: Uint8Array, maxDepth: number): Json {
   const fault = findFault(text, maxDepth)
   if (fault) throw new StrictJsonError(fault)
   try {
-    return JSON.parse(text) as Json
+    return JSON.parse(text)
   } catch {
     throw new StrictJsonError('not JSON')
   }

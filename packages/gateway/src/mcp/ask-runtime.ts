@@ -16,11 +16,11 @@ import { connectionOf, type Edge, notesOf } from './edge.ts'
  */
 export async function askRuntime(edge: Edge, call: Call, req: IncomingMessage, signal: AbortSignal): Promise<RuntimeResponse> {
   let response = await send(edge, call, req, signal)
-  if (response.status === 401 && call.downstreamToken !== undefined) {
+  if (response.status === 401 && call.downstreamToken !== undefined && !refusesUs(response)) {
     response.body.destroy()
     await replaceToken(edge, call)
     response = await send(edge, call, req, signal)
-    if (response.status === 401) {
+    if (response.status === 401 && !refusesUs(response)) {
       response.body.destroy()
       throw await giveUpGrant(edge, call)
     }
@@ -28,7 +28,7 @@ export async function askRuntime(edge: Edge, call: Call, req: IncomingMessage, s
   if (response.status === 401) {
     response.body.destroy()
     // Passed on, it would send every client into an authorization that cannot help.
-    throw new GatewayError('runtime_invalid', { reason: 'the runtime answered 401 to a call without a user token: does it know the worker secret?' })
+    throw new GatewayError('runtime_invalid', { reason: 'the runtime answered 401 for another reason than the user token: does it know the worker secret?' })
   }
   const needed = response.status === 403 ? scopesOf(response.headers['www-authenticate']).filter((scope) => edge.server.scopes.includes(scope)) : []
   if (needed.some((scope) => !call.scopes?.includes(scope))) {
@@ -69,6 +69,14 @@ function requestOf(edge: Edge, call: Call, req: IncomingMessage, signal: AbortSi
   const body = call.body?.raw
   if (body) headers['content-length'] = String(body.length)
   return { method: req.method ?? 'POST', headers, body, signal, responseStartMs: config.limits.responseStartSeconds * 1000, affinity: session?.affinity }
+}
+
+/*
+ * A worker secret that the runtime does not know says nothing about users: no grant may die of it. Runtimes built with `workerContract` name the scheme; of another runtime's 401
+ * it cannot be told.
+ */
+function refusesUs({ headers }: RuntimeResponse): boolean {
+  return /^emcy-worker-secret\b/i.test(headers['www-authenticate'] ?? '')
 }
 
 /* The session id that a client sees is ours; the runtime gets its own, or none (TR-44). */

@@ -3,7 +3,7 @@ import type { Json } from '../config.ts'
 import { GatewayError } from '../errors/errors.ts'
 import type { RpcMessage } from './call.ts'
 import { isObject, member } from './envelope.ts'
-import { isModern, isRevision, metaNames } from './revision.ts'
+import { isModern, isRevision, knownRevisions, metaNames, UnsupportedVersion } from './revision.ts'
 
 /** What a message says of its protocol. */
 export interface Protocol {
@@ -45,14 +45,16 @@ export function checkMirroredHeaders(headers: IncomingHttpHeaders, message: RpcM
   if (message.method === 'initialize' && claim === undefined) return { era: 'legacy', revision: textOf(member(message.params, 'protocolVersion')) ?? header }
   const isModernMessage = isModern(header) || (claim !== undefined && !(typeof claim === 'string' && isRevision(claim) && !isModern(claim)))
   if (!isModernMessage) return { era: 'legacy', revision: header }
+  if (claim !== undefined && header !== undefined && claim !== header) throw mismatch('MCP-Protocol-Version does not say what _meta says.')
+  const revision = header ?? textOf(claim)
+  if (revision !== undefined && !knownRevisions.includes(revision)) throw new UnsupportedVersion(revision)
   if (message.kind === 'request') {
     checkMeta(meta)
     if (header === undefined) throw mismatch('The MCP-Protocol-Version header is missing.')
   }
-  if (claim !== undefined && header !== undefined && claim !== header) throw mismatch('MCP-Protocol-Version does not say what _meta says.')
   checkMethod(headers, message)
   if (message.kind === 'request') checkName(headers, message)
-  return { era: 'modern', revision: header ?? textOf(claim) }
+  return { era: 'modern', revision }
 }
 
 function checkMeta(meta: Json | undefined): void {

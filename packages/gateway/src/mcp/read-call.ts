@@ -64,7 +64,7 @@ export async function readCallBody(edge: Edge, call: Call, req: IncomingMessage)
 
 function parse(raw: Buffer, maxDepth: number): Json {
   try {
-    return parseStrictJson(raw, maxDepth)
+    return parseStrictJson(raw, maxDepth) as Json
   } catch (error) {
     if (!(error instanceof StrictJsonError)) throw error
     const { fault } = error

@@ -5,6 +5,7 @@ import { bearerChallenge } from '../http/challenge.ts'
 import { resourceMetadataUrl } from '../lib/well-known.ts'
 import type { Call } from './call.ts'
 import { type Edge, type Notes, notesOf, type Owed } from './edge.ts'
+import { knownRevisions, UnsupportedVersion } from './revision.ts'
 
 /*
  * How each failure is told:
@@ -97,7 +98,8 @@ export function refusalMessage(call: Call, owed: Owed | undefined, failure: Gate
     return { jsonrpc: '2.0', id: owed.id, result: notesOf(call).modern ? { resultType: 'complete', ...result } : result }
   }
   const scopes = failure instanceof InsufficientScope ? { scope: failure.scopes.join(' ') } : {}
-  return { jsonrpc: '2.0', ...(owed && { id: owed.id }), error: { code, message, data: { ...about, ...scopes } } }
+  const versions = failure instanceof UnsupportedVersion ? { supported: knownRevisions, requested: failure.requested } : {}
+  return { jsonrpc: '2.0', ...(owed && { id: owed.id }), error: { code, message, data: { ...about, ...scopes, ...versions } } }
 }
 
 /** Writes a failure into the event of its request. */

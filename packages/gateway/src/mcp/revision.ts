@@ -1,5 +1,20 @@
+import { GatewayError } from '../errors/errors.ts'
+
 /** The first revision without an `initialize` handshake: each request carries everything itself. */
 export const firstModernRevision = '2026-07-28'
+
+/** The revisions whose rules are enforced here. A later one may have others, so it is not let through unread; what of these a runtime speaks is its own matter. */
+export const knownRevisions = ['2025-03-26', '2025-06-18', '2025-11-25', '2026-07-28']
+
+/** Thrown for a modern revision that is not known here (TR-15). */
+export class UnsupportedVersion extends GatewayError {
+  readonly requested: string
+  constructor(requested: string) {
+    super('version_unsupported')
+    this.name = 'UnsupportedVersion'
+    this.requested = requested
+  }
+}
 
 /** The only revision with JSON-RPC batches, and the one to assume where no header names any (TR-6, TR-14). */
 export const batchRevision = '2025-03-26'
