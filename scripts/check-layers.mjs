@@ -12,6 +12,7 @@ const layers = {
   testing: 6,
   worker: 6,
   'cli/': 6,
+  'testing/': 5.5,
   gateway: 5,
   'options/': 5,
   'discovery/': 4,
