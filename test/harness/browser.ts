@@ -1,5 +1,5 @@
 import { CookieJar } from './cookie-jar.ts'
-import { formsOf, type HtmlForm, visibleText } from './html-form.ts'
+import { decodeEntities, formsOf, type HtmlForm, visibleText } from './html-form.ts'
 
 const maxRedirects = 20
 
@@ -24,7 +24,7 @@ export interface Decisions {
   consent?: 'allow' | 'deny'
 }
 
-/** A tiny browser: cookies, redirects followed by hand, plain HTML forms. It stops at a redirect that leads to the client. */
+/** A tiny browser: cookies, redirects (a page's own refresh among them) followed by hand, plain HTML forms. It stops at a redirect that leads to the client. */
 export class Browser {
   readonly cookies = new CookieJar()
   private readonly isClient: (url: URL) => boolean
@@ -46,8 +46,10 @@ export class Browser {
       const response = await fetch(next, { ...request, headers, redirect: 'manual' })
       this.cookies.store(next, response.headers)
       const location = response.headers.get('location')
-      if (location === null || response.status < 300 || response.status > 399) {
-        const html = await response.text()
+      const redirects = location !== null && response.status >= 300 && response.status <= 399
+      const html = redirects ? '' : await response.text()
+      const goOn = redirects ? location : goOnOf(html)
+      if (goOn === undefined) {
         return {
           url: next,
           status: response.status,
@@ -59,8 +61,8 @@ export class Browser {
           trail,
         }
       }
-      await response.body?.cancel()
-      const target = new URL(location, next)
+      if (redirects) await response.body?.cancel()
+      const target = new URL(goOn, next)
       if (this.isClient(target))
         return { url: next, status: response.status, headers: response.headers, html: '', text: '', forms: [], redirect: target, trail }
       request = response.status === 307 || response.status === 308 ? request : {}
@@ -102,6 +104,12 @@ export class Browser {
     const wanted = decisions.consent === 'deny' ? denies : /allow|approve|continue|authori[sz]e|accept|yes/i
     return this.submit(page, {}, (label, _name, value) => wanted.test(value) || (wanted.test(label) && !(decisions.consent !== 'deny' && denies.test(label))))
   }
+}
+
+/** Where a page sends its reader at once, as the gateway does after a form: CSP `form-action` would hold a redirect to the client (clients.md 24). */
+function goOnOf(html: string): string | undefined {
+  const found = /<meta http-equiv="refresh" content="0;url=([^"]+)">/i.exec(html)?.[1]
+  return found === undefined ? undefined : decodeEntities(found)
 }
 
 /** The parameters of the redirect to the client. Fails, with the page's words, when the browser did not get there. */
