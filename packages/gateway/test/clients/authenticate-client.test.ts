@@ -174,6 +174,13 @@ describe('TK-13 CR-10 private_key_jwt', () => {
     expect(await refusal(present(await signed(claims(), other, { kid: undefined })))).toMatchObject({ code: 'invalid_client' })
   })
 
+  it('AS-8 takes no algorithm but the published ones, whatever key is registered', async () => {
+    const lattice = await generateKeyPair('ML-DSA-44', { extractable: true })
+    deps = testDeps({ preregistered: [client([await exportJWK(lattice.publicKey)])] })
+    const error = await refusal(present(await signed(claims(), lattice.privateKey, { alg: 'ML-DSA-44', kid: undefined })))
+    expect(error).toMatchObject({ code: 'invalid_client', description: expect.stringContaining('alg') })
+  })
+
   it('refuses the client without it', async () => {
     expect(await refusal(authenticate(deps, { client_id: clientId }))).toMatchObject({
       code: 'invalid_client',

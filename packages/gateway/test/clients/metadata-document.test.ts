@@ -194,6 +194,13 @@ describe('findClient with a document', () => {
     expect(host.asked).toEqual(['/client.json'])
   })
 
+  it('CR-13 CR-16 fetches nothing that the document points at', async () => {
+    const members = { logo_uri: `${host.origin}/logo`, client_uri: `${host.origin}/home`, policy_uri: `${host.origin}/policy`, tos_uri: `${host.origin}/tos` }
+    const client = await findClient(testDeps(), host.publish('/client.json', members))
+    expect(client.logoUri).toBeUndefined()
+    expect(host.asked).toEqual(['/client.json'])
+  })
+
   it('CR-11 keeps it as long as the headers say, then looks again', async () => {
     const deps = testDeps()
     const id = host.publish('/client.json', {}, { 'cache-control': 'max-age=600' })

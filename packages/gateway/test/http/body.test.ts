@@ -45,6 +45,16 @@ describe('readBody', () => {
     expect((await post({}, 'next')).text).toBe('read next')
   })
 
+  it('adds up the pieces of one that trickles in', async () => {
+    server = await listen(reading((req) => readBody(req, limits)))
+    const socket = net.connect(server.port, '127.0.0.1')
+    const answer = once(socket, 'data')
+    socket.write('POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n')
+    for (let piece = 0; piece < 11; piece++) socket.write(`64\r\n${'x'.repeat(100)}\r\n`)
+    expect(String((await answer)[0])).toMatch(/^HTTP\/1.1 413 /)
+    socket.destroy()
+  })
+
   it('keeps the start of a body that is too large', async () => {
     const caught: unknown[] = []
     server = await listen(
