@@ -25,6 +25,8 @@ export async function accountUser(deps: Pick<Deps, 'config' | 'keys' | 'clock'>,
     const user = await config.identify(req)
     if (!user) return undefined
     const issuers = new Set([config.issuer, ...Object.values(config.providers).map((provider) => provider.issuer)])
+    // An identity function of the team's own may name another issuer, which only the sign-in has shown.
+    for (const { issuer, sub } of rememberedUsers(deps, req)) if (sub === user.sub) issuers.add(issuer)
     return describe(
       [...issuers].map((issuer) => subjectKey({ issuer, sub: user.sub })),
       [user.name ?? user.sub],

@@ -85,7 +85,7 @@ async function nextStop(deps: FrontDeps, res: ServerResponse, begun: Begun, requ
 async function toConsentPage(deps: FrontDeps, res: ServerResponse, { request, user }: Begun): Promise<string> {
   const id = newPendingId(deps)
   const secret = deps.random(32)
-  await savePending(deps, { id, phase: 'consent', request, browser: fingerprint(secret), expected: user?.subject, decision: undefined })
+  await savePending(deps, { id, phase: 'consent', request, browser: fingerprint(secret), expected: user, decision: undefined })
   setTransactionCookie(deps, res, 'page', id, secret)
   return consentUrl(deps, id)
 }
@@ -97,7 +97,7 @@ async function withoutPage(deps: FrontDeps, res: ServerResponse, { client, serve
   }
   const id = newPendingId(deps)
   const { leg, goOn } = await startDownstream(deps, id, server.provider, request)
-  await savePending(deps, { id, phase: 'downstream', request, browser: undefined, expected: user.subject, decision: undefined }, { leg, goOn })
+  await savePending(deps, { id, phase: 'downstream', request, browser: undefined, expected: user, decision: undefined }, { leg, goOn })
   setTransactionCookie(deps, res, 'state', id, leg.state)
   return goOn
 }

@@ -104,8 +104,10 @@ async function signIn(deps: FrontDeps, req: IncomingMessage, pending: Pending): 
 
 /** Whether someone else came back than was named at the start, or is named now. */
 function isAnother({ pending, identity }: SignedIn, user: ExpectedUser | undefined): boolean {
-  if (pending.expected !== undefined && pending.expected !== subjectKey(identity)) return true
-  return user?.source === 'host' && user.sub !== identity.sub
+  const { expected } = pending
+  if (expected?.source === 'cookie' && expected.subject !== subjectKey(identity)) return true
+  // The host app knows its user's `sub`, and nothing of the issuer's name that an identity function may give.
+  return [expected, user].some((each) => each?.source === 'host' && each.sub !== identity.sub)
 }
 
 /** Consent was given, or remembered, for another account than this one: the question is asked anew, now that it is known for whom (AZ-6). */

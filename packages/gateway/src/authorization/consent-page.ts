@@ -39,8 +39,8 @@ ${warnings(question).map((warning) => html`<div class="warning" role="note"><p>$
 <input type="hidden" name="transaction" value="${question.pendingId}">
 <input type="hidden" name="token" value="${question.formToken}">
 <div class="actions">
-<button type="submit" name="decision" value="deny">${say(looks.texts, 'deny', values)}</button>
 <button type="submit" name="decision" value="allow" class="primary">${say(looks.texts, 'allow', values)}</button>
+<button type="submit" name="decision" value="deny">${say(looks.texts, 'deny', values)}</button>
 </div>
 </form>`
   return renderPage(looks, { title, body, host: hostOf(config) })

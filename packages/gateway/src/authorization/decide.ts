@@ -58,7 +58,7 @@ async function allow(deps: FrontDeps, req: IncomingMessage, res: ServerResponse,
   }
   const user = await expectedUser(deps, req, server)
   // The page was answered for another session of the host app than it was shown to.
-  if (user?.subject !== pending.expected) return notices.otherAccount
+  if (user?.subject !== pending.expected?.subject) return notices.otherAccount
   const identity = user && hostIdentity(deps.config.issuer, user)
   return allowAndFinish(deps, pending, { client, server, request: pending.request, identity, tokens: undefined })
 }

@@ -88,7 +88,13 @@ function errorMessage(error: unknown, reference: string): Notice & { headers: Re
     // A page is no answer to a client's credentials: 401 would need a challenge.
     const status = error.status === 401 ? 400 : error.status
     const title = status === 503 ? 'Not available right now' : 'This app cannot be connected'
-    return { status, headers: error.headers, title, text: [error.description], reference }
+    return {
+      status,
+      headers: error.headers,
+      title,
+      text: [error.description, 'Start again from your app. If this happens again, tell whoever makes it.'],
+      reference,
+    }
   }
   if (error instanceof GatewayError && error.status === 503) {
     return { status: 503, headers: error.headers, title: 'Not available right now', text: [error.message], reference }

@@ -3,6 +3,7 @@ import type { Deps } from '../deps.ts'
 import type { DownstreamTokens } from '../grants/downstream.ts'
 import { changeRecord, readRecord } from '../store/records.ts'
 import { recordKey } from '../store/schema.ts'
+import type { ExpectedUser } from './expected-user.ts'
 
 /** How long an authorization may take from one leg to the next (AZ-11: ten minutes is the specification's example). */
 export const pendingSeconds = 600
@@ -43,8 +44,8 @@ export interface Pending {
   request: PendingRequest
   /** SHA-256 of the page cookie's value; undefined while no page was shown. */
   browser: string | undefined
-  /** Subject that the browser or the host app named at the start. */
-  expected: string | undefined
+  /** Whom the browser or the host app named at the start. */
+  expected: ExpectedUser | undefined
   /** Whether the user allowed it on a page, and not a remembered approval. */
   decision: 'allow' | 'deny' | undefined
   /** {@link PendingSecrets} as sealed JSON. */

@@ -40,6 +40,7 @@ main{width:100%;max-width:30rem;background:var(--card);border:1px solid var(--li
 h1{margin:0 0 .6rem;font-size:1.4rem;line-height:1.25;font-weight:650;letter-spacing:-.012em;overflow-wrap:anywhere;text-wrap:balance}
 h2{margin:1.6rem 0 .5rem;font-size:.8125rem;font-weight:600;color:var(--quiet)}
 p{margin:0 0 .8rem;overflow-wrap:anywhere}
+main>:last-child{margin-bottom:0}
 .quiet,small{color:var(--quiet);font-size:.875rem}
 dl{margin:1.4rem 0 0;border-top:1px solid var(--line)}
 dl>div{display:grid;grid-template-columns:7.5rem 1fr;gap:.25rem 1rem;padding:.65rem 0;border-bottom:1px solid var(--line)}
@@ -50,6 +51,7 @@ code{font:.8125rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;over
 ul{list-style:none;margin:0;padding:0}
 .scopes li{position:relative;padding:.3rem 0 .3rem 1.6rem;overflow-wrap:anywhere}
 .scopes li::before{content:"";position:absolute;left:.3rem;top:.75rem;width:.35rem;height:.65rem;border:solid var(--accent);border-width:0 2px 2px 0;transform:rotate(42deg)}
+.scopes+p{margin:.6rem 0 0}
 .warning{margin:1.4rem 0 0;padding:.8rem 1rem;border-left:4px solid var(--warn-line);border-radius:6px;background:var(--warn);color:var(--warn-ink);font-size:.9375rem}
 .warning p:last-child{margin:0}
 .actions{display:flex;gap:.75rem;margin:1.75rem 0 0}
@@ -68,6 +70,6 @@ button:hover,.button:hover{border-color:var(--quiet)}
 .connections small{display:block}
 footer{color:var(--quiet);font-size:.8125rem;text-align:center;overflow-wrap:anywhere}
 a{color:inherit}
-@media (max-width:26rem){dl>div{grid-template-columns:1fr}.actions{flex-direction:column-reverse}.connections li{align-items:flex-start;flex-direction:column}}
+@media (max-width:26rem){dl>div{grid-template-columns:1fr}.actions{flex-direction:column}.connections li{align-items:flex-start;flex-direction:column}}
 `
 }

@@ -42,7 +42,7 @@ describe('the consent page', () => {
       expect(page.text).toContain(words)
     }
     expect(page.text).toContain('any program can use its name')
-    expect(page.forms[0]?.buttons.map(({ label }) => label)).toEqual(['Deny', 'Allow'])
+    expect(page.forms[0]?.buttons.map(({ label }) => label)).toEqual(['Allow', 'Deny'])
   })
 
   it('escapes what the client calls itself', async () => {
