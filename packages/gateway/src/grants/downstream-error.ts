@@ -62,7 +62,7 @@ function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const { code, cause } = error as { code?: unknown; cause?: unknown }
   if (cause instanceof Response) return `${String(code)} (HTTP ${cause.status})`
-  const inner = cause instanceof Error ? ((cause as { code?: unknown }).code ?? cause.message) : undefined
+  const inner = cause instanceof Error ? cause.message || (cause as { code?: unknown }).code : undefined
   return [code, error.message, inner].filter((part) => part !== undefined).join(': ')
 }
 

@@ -1,0 +1,286 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import type { ProviderConfig } from '../../src/config.ts'
+import { ProviderUnavailable, StoreUnavailable } from '../../src/errors/errors.ts'
+import type { DownstreamTokens } from '../../src/grants/downstream.ts'
+import { ownGrantKey } from '../../src/grants/grant-key.ts'
+import { deleteGrant, readGrant, readGrantTokens, saveGrant } from '../../src/grants/grants.ts'
+import { usableToken } from '../../src/grants/usable-grant.ts'
+import { memoryStore } from '../../src/store/memory.ts'
+import { gatewayClient, type Process, processOn, providerAt, signIn } from './given.ts'
+import { type Oidc, startOidc } from './oidc.ts'
+
+const key = ownGrantKey('default', 'connection')
+const minute = 60_000
+
+let oidc: Oidc
+let provider: ProviderConfig
+let here: Process
+let first: DownstreamTokens
+
+beforeAll(async () => {
+  oidc = await startOidc([gatewayClient])
+})
+afterAll(() => oidc.close())
+
+async function save(deps: Process, tokens: DownstreamTokens): Promise<void> {
+  const identity = await deps.downstream.identify(tokens)
+  await saveGrant(deps, key, { ...tokens, identity, provider: 'default', owner: 'connection', lifeSeconds: 2 * 3600 })
+}
+
+beforeEach(async () => {
+  oidc.intercept = undefined
+  provider = providerAt(oidc.issuer)
+  here = processOn(provider)
+  first = await signIn(oidc, here.downstream)
+  await save(here, first)
+  oidc.tokenRequests.length = 0
+  oidc.mostAtOnce = 0
+})
+
+const grantOf = async (deps: Process) => (await readGrant(deps, key))?.value
+const tokensOf = async (deps: Process) => {
+  const grant = await grantOf(deps)
+  return grant && readGrantTokens(deps, key, grant)
+}
+const expire = (...processes: Process[]) => {
+  for (const process of processes) process.time.ahead += 5 * minute
+}
+
+describe('a usable token', () => {
+  it('is the stored one while it is good: the provider is not asked', async () => {
+    expect(await usableToken(here, key, await readGrant(here, key))).toEqual({ accessToken: first.accessToken, version: 1 })
+    expect(oidc.tokenRequests).toEqual([])
+  })
+
+  it('is the same new one for 20 calls at once in two processes, and the provider sees one refresh (TK-16)', async () => {
+    const there = { ...processOn(provider, here.store), keys: here.keys }
+    expire(here, there)
+    const stored = await readGrant(here, key)
+    const all = await Promise.all(Array.from({ length: 20 }, (_, index) => usableToken(index % 2 ? here : there, key, stored)))
+    expect(new Set(all.map(({ accessToken }) => accessToken)).size).toBe(1)
+    expect(all[0]?.accessToken).not.toBe(first.accessToken)
+    expect(all[0]?.version).toBe(2)
+    expect(oidc.tokenRequests).toEqual(['refresh_token'])
+    expect(oidc.mostAtOnce).toBe(1)
+    // The refresh token that came with it is stored: the next refresh works as well, with the provider's reuse detection on.
+    expire(here, there)
+    expect((await usableToken(there, key, undefined)).version).toBe(3)
+    expect(oidc.tokenRequests).toEqual(['refresh_token', 'refresh_token'])
+  })
+
+  it('close to its end is given at once, and refreshed beside the call', async () => {
+    here.time.ahead += 5 * minute - 30_000
+    const done = here.eventOf('grant.refreshed')
+    const all = await Promise.all(Array.from({ length: 5 }, () => usableToken(here, key, undefined)))
+    expect(all.map(({ accessToken }) => accessToken)).toEqual(Array.from({ length: 5 }, () => first.accessToken))
+    await done
+    expect((await usableToken(here, key, undefined)).version).toBe(2)
+    expect(oidc.tokenRequests).toEqual(['refresh_token'])
+  })
+
+  it('is a new one when the runtime refused it, by one refresh for all who were refused', async () => {
+    const stored = await readGrant(here, key)
+    const all = await Promise.all(Array.from({ length: 8 }, () => usableToken(here, key, stored, { refused: first.accessToken })))
+    expect(new Set(all.map(({ accessToken }) => accessToken)).size).toBe(1)
+    expect(all[0]?.accessToken).not.toBe(first.accessToken)
+    expect(await usableToken(here, key, stored, { refused: first.accessToken })).toEqual(all[0])
+    expect(oidc.tokenRequests).toEqual(['refresh_token'])
+  })
+
+  it('keeps its grant alive as long as it is used', async () => {
+    here.time.ahead += 90 * minute
+    const before = (await grantOf(here))?.expiresAt as number
+    await usableToken(here, key, await readGrant(here, key))
+    await usableToken(here, key, await readGrant(here, key))
+    expect((await grantOf(here))?.expiresAt).toBeGreaterThanOrEqual(before + 89 * minute)
+  })
+})
+
+describe('a provider that refuses for good', () => {
+  it('ends the grant: the user must sign in again, and the provider is not asked any more', async () => {
+    await here.downstream.revoke(first.refreshToken as string)
+    expire(here)
+    const noted = here.eventOf('grant.needs_reconnect')
+    await expect(usableToken(here, key, undefined)).rejects.toMatchObject({ code: 'grant_dead', status: 401 })
+    expect(await noted).toMatchObject({ subject: `${oidc.issuer}|alice`, reason: 'refresh: 400 invalid_grant' })
+    await expect(usableToken(here, key, undefined)).rejects.toMatchObject({ code: 'grant_dead' })
+    expect((await grantOf(here))?.state).toBe('needs-reconnect')
+    expect(oidc.tokenRequests).toEqual(['refresh_token'])
+    await save(here, await signIn(oidc, here.downstream))
+    expect(await usableToken(here, key, undefined)).toMatchObject({ version: 2 })
+  })
+
+  it('or gave no refresh token: the grant ends with the access token, or when the runtime refuses it', async () => {
+    await save(here, first)
+    await deleteGrant(here, key)
+    await save(here, { ...first, refreshToken: undefined })
+    expect((await usableToken(here, key, undefined)).accessToken).toBe(first.accessToken)
+    await expect(usableToken(here, key, undefined, { refused: first.accessToken })).rejects.toMatchObject({ code: 'grant_dead' })
+    expect(here.events).toContainEqual(expect.objectContaining({ event: 'grant.needs_reconnect' }))
+    expect((await grantOf(here))?.state).toBe('needs-reconnect')
+  })
+
+  it('a grant that was deleted stays so', async () => {
+    await deleteGrant(here, key)
+    await expect(usableToken(here, key, undefined)).rejects.toMatchObject({ code: 'grant_dead' })
+  })
+
+  it('a grant whose secret has left the ring reads as over', async () => {
+    const stranger = processOn(provider, here.store)
+    stranger.keys = { ...here.keys, open: () => undefined }
+    await expect(usableToken(stranger, key, undefined)).rejects.toMatchObject({ code: 'grant_dead' })
+    expect((await usableToken(here, key, undefined)).accessToken).toBe(first.accessToken)
+  })
+})
+
+describe('a provider that cannot be reached', () => {
+  const answering = (status: number) => {
+    oidc.intercept = (_req, res) => {
+      res.writeHead(status, { 'content-type': 'text/html' }).end('<p>try later</p>')
+      return true
+    }
+  }
+
+  it.each([500, 503, 429, 404])('with %i keeps the grant, which is used while its token is good and tried again soon', async (status) => {
+    answering(status)
+    here.time.ahead += 5 * minute - 30_000
+    const failure = here.eventOf('grant.refresh_failed')
+    expect((await usableToken(here, key, undefined)).accessToken).toBe(first.accessToken)
+    expect(await failure).toMatchObject({ reason: expect.stringContaining(`${status}`) })
+    // The failure is stored by the time a caller with an expired token has been answered.
+    here.time.ahead += 30_000
+    const unavailable = await usableToken(here, key, undefined).catch((error: unknown) => error)
+    expect(unavailable).toBeInstanceOf(ProviderUnavailable)
+    expect(unavailable).toMatchObject({ headers: { 'retry-after': '5' } })
+    oidc.intercept = undefined
+    here.time.ahead += 2_000
+    expect((await usableToken(here, key, undefined)).version).toBe(2)
+  })
+
+  it('in time counts as such, and is never asked twice at once', async () => {
+    const slow = processOn({ ...provider, timeoutSeconds: 0.2 }, here.store)
+    slow.keys = here.keys
+    let asked = 0
+    oidc.intercept = () => {
+      asked++
+      return new Promise(() => undefined)
+    }
+    expire(slow)
+    await expect(Promise.all([usableToken(slow, key, undefined), usableToken(slow, key, undefined)])).rejects.toBeInstanceOf(ProviderUnavailable)
+    expect(asked).toBe(1)
+    expect(slow.events).toContainEqual(expect.objectContaining({ event: 'grant.refresh_failed', reason: expect.stringContaining('OAUTH_TIMEOUT') }))
+    expect((await grantOf(slow))?.state).toBe('live')
+  })
+
+  it('or that refuses the gateway’s own credentials, leaves the grant: its user can do nothing about that', async () => {
+    const misconfigured = processOn({ ...provider, clientSecret: 'wrong' }, here.store)
+    misconfigured.keys = here.keys
+    expire(misconfigured, here)
+    await expect(usableToken(misconfigured, key, undefined)).rejects.toBeInstanceOf(ProviderUnavailable)
+    here.time.ahead += 2_000
+    expect((await usableToken(here, key, undefined)).version).toBe(2)
+  })
+})
+
+describe('the lease', () => {
+  it('of a holder that died passes on at its deadline', async () => {
+    const stored = await readGrant(here, key)
+    const grant = { ...stored?.value, lease: { holder: 'dead', deadline: here.clock() + 5 * minute + 300 } }
+    await here.store.set(key, JSON.stringify(grant), minute * 60)
+    expire(here)
+    expect((await usableToken(here, key, undefined)).version).toBe(2)
+    expect(here.clock()).toBeGreaterThanOrEqual(grant.lease.deadline)
+    expect(oidc.tokenRequests).toEqual(['refresh_token'])
+  })
+
+  it('that is nearly over when the request would leave is given back, so that no refresh token is presented late', async () => {
+    const { compareAndSet } = here.store
+    let paused = false
+    here.store.compareAndSet = async (...given) => {
+      const done = await compareAndSet(...given)
+      // The process stood still for 20 s between taking the lease and sending.
+      if (!paused) here.time.ahead += 20_000
+      paused = true
+      return done
+    }
+    expire(here)
+    expect((await usableToken(here, key, undefined)).version).toBe(2)
+    expect(here.events).toContainEqual(expect.objectContaining({ event: 'grant.refresh_failed', reason: expect.stringContaining('lease is nearly over') }))
+    expect(oidc.tokenRequests).toEqual(['refresh_token'])
+  })
+})
+
+describe('the answer of a refresh', () => {
+  it('is stored although the store fails a few times: it carries the only refresh token that is still good', async () => {
+    const { compareAndSet } = here.store
+    let calls = 0
+    here.store.compareAndSet = (...given) => {
+      calls++
+      return calls === 2 || calls === 3 ? Promise.reject(new StoreUnavailable('down for a moment')) : compareAndSet(...given)
+    }
+    expire(here)
+    expect((await usableToken(here, key, undefined)).version).toBe(2)
+    expect(calls).toBe(4)
+    expect((await tokensOf(here))?.refreshToken).not.toBe(first.refreshToken)
+    expire(here)
+    expect((await usableToken(here, key, undefined)).version).toBe(3)
+  })
+
+  it('that comes when its lease has passed on is stored', async () => {
+    let answer: (() => void) | undefined
+    const arrived = new Promise<void>((resolve) => {
+      oidc.intercept = () => {
+        resolve()
+        return new Promise((go) => {
+          answer = () => go(false)
+        })
+      }
+    })
+    expire(here)
+    const waiting = usableToken(here, key, undefined)
+    await arrived
+    here.time.ahead += 31_000
+    const stored = await readGrant(here, key)
+    await here.store.set(key, JSON.stringify({ ...stored?.value, lease: { holder: 'other', deadline: here.clock() + minute } }), minute * 60)
+    answer?.()
+    expect((await waiting).version).toBe(2)
+    expect((await grantOf(here))?.lease).toMatchObject({ holder: 'other' })
+    expect((await tokensOf(here))?.refreshToken).not.toBe(first.refreshToken)
+  })
+})
+
+describe('a stored grant', () => {
+  it('holds no token in the clear and opens under no other key (TK-10)', async () => {
+    const stored = await readGrant(here, key)
+    for (const secret of [first.accessToken, first.refreshToken, first.idToken]) expect(stored?.raw).not.toContain(secret)
+    expect(stored && readGrantTokens(here, key, stored.value)).toEqual({
+      accessToken: first.accessToken,
+      refreshToken: first.refreshToken,
+      idToken: first.idToken,
+    })
+    expect(stored && readGrantTokens(here, ownGrantKey('default', 'another'), stored.value)).toBeUndefined()
+  })
+
+  it('that is shared keeps its refresh token when a new authorization brings none', async () => {
+    await save(here, { ...first, accessToken: 'a newer one', refreshToken: undefined })
+    expect(await tokensOf(here)).toMatchObject({ accessToken: 'a newer one', refreshToken: first.refreshToken })
+    expect((await usableToken(here, key, undefined)).accessToken).toBe('a newer one')
+    expire(here)
+    expect((await usableToken(here, key, undefined)).version).toBe(3)
+  })
+})
+
+it('no call waits longer than 10 s', async () => {
+  const store = memoryStore()
+  const deps = processOn(providerAt(oidc.issuer), store)
+  deps.keys = here.keys
+  await save(deps, first)
+  const stored = await readGrant(deps, key)
+  expire(deps)
+  await store.set(key, JSON.stringify({ ...stored?.value, lease: { holder: 'busy', deadline: deps.clock() + minute } }), minute * 60)
+  const startedAt = performance.now()
+  await expect(usableToken(deps, key, undefined)).rejects.toBeInstanceOf(ProviderUnavailable)
+  const waited = performance.now() - startedAt
+  expect(waited).toBeGreaterThan(9_900)
+  expect(waited).toBeLessThan(11_500)
+})
