@@ -35,8 +35,11 @@ describe('the account page', () => {
   })
 
   it('disconnect ends connection and grant, tells the provider, and asks for consent the next time', async () => {
-    const browser = new Browser()
-    const { access_token } = await connect(world, browser, 'carol')
+    const browser = new Browser('https://app.example/done')
+    const asWeb = { client_id: 'web', redirect_uri: undefined }
+    const { access_token } = await connect(world, browser, 'carol', asWeb)
+    browser.stopAt = `${world.provider.issuer}/auth`
+    expect((await browser.open(world.authorizeUrl(asWeb))).toClient).toBeDefined()
     const { connection } = await checkAccessToken(world.deps, access_token as string, 'mcp')
     const grant = await readGrant(world.deps, connection.grantKey ?? '')
     const refreshToken = grant && readGrantTokens(world.deps, connection.grantKey ?? '', grant.value)?.refreshToken
@@ -47,7 +50,7 @@ describe('the account page', () => {
     await expect(checkAccessToken(world.deps, access_token as string, 'mcp')).rejects.toMatchObject({ code: 'invalid_token' })
     expect(await readGrant(world.deps, connection.grantKey ?? '')).toBeUndefined()
     expect(await world.provider.provider.RefreshToken.find(refreshToken ?? '')).toBeUndefined()
-    expect((await browser.open(world.authorizeUrl())).url.pathname).toBe('/consent')
+    expect((await browser.open(world.authorizeUrl(asWeb))).url.pathname).toBe('/consent')
     expect(world.events.some((event) => event.event === 'authorization.account' && event.outcome === 'disconnected')).toBe(true)
   })
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { Browser, type Page } from './browser.ts'
-import { codeOf, startWorld, verifier, type World } from './world.ts'
+import { codeOf, holdReads, startWorld, verifier, type World } from './world.ts'
 
 let world: World
 beforeAll(async () => {
@@ -106,6 +106,25 @@ describe('AZ-8 AZ-9 AZ-10: consent cannot be skipped, forged or replayed', () =>
     expect(codeOf(await browser.login(await browser.submit(page, 'allow'), 'ann'))).toMatch(/^emcy_ac_/)
   })
 
+  it('is not shown to a browser that made up the cookie', async () => {
+    const { browser, page } = await atConsent()
+    const name = browser.cookies.all()[0]?.name
+    for (const value of ['', 'A'.repeat(43)]) {
+      const seen = await new Browser().open(page.url, { headers: { cookie: `${name}=${value}` } })
+      expect([seen.status, seen.forms.length]).toEqual([403, 0])
+    }
+  })
+
+  it('AZ-3: is not given for a redirect URI that the client has lost meanwhile', async () => {
+    const { browser, page } = await atConsent()
+    const cli = world.config.clients.preregistered.find(({ clientId }) => clientId === 'cli')
+    const before = cli?.redirectUris ?? []
+    Object.assign(cli ?? {}, { redirectUris: ['https://moved.example/'] })
+    const answers = [await browser.open(page.url), await browser.submit(page, 'allow'), await browser.submit(page, 'deny')]
+    Object.assign(cli ?? {}, { redirectUris: before })
+    for (const { status, toClient } of answers) expect([status, toClient]).toEqual([400, undefined])
+  })
+
   it('is not given with another token, with that of another transaction, or without a decision', async () => {
     const { browser, page } = await atConsent()
     const other = await browser.open(world.authorizeUrl())
@@ -142,6 +161,7 @@ describe('AZ-8 AZ-9 AZ-10: consent cannot be skipped, forged or replayed', () =>
   it('counts once: a double click goes the same way, with the same state', async () => {
     const { browser, page } = await atConsent()
     browser.stopAt = `${world.provider.issuer}/auth`
+    holdReads(world, 3)
     const clicks = await Promise.all([browser.submit(page, 'allow'), browser.submit(page, 'allow'), browser.submit(page, 'deny')])
     const targets = new Set(clicks.map((click) => click.toClient?.href ?? ''))
     expect(targets.size).toBe(1)
@@ -203,10 +223,20 @@ describe('AZ-11: the downstream state is bound to the browser', () => {
   it('works once, and of twenty at once exactly one gets a code', async () => {
     const { browser, callback } = await atCallback()
     const jar = browser.cookies.header(callback) ?? ''
+    holdReads(world, 20)
     const answers = await Promise.all(Array.from({ length: 20 }, () => fetch(callback, { redirect: 'manual', headers: { cookie: jar } })))
     const codes = answers.map((answer) => answer.headers.get('location') ?? '').filter((location) => location.includes('code='))
     expect(codes).toHaveLength(1)
     expect(answers.filter(({ status }) => status === 410)).toHaveLength(19)
+  })
+
+  it('a state that came with a cookie of the same value, but not from us, is refused', async () => {
+    const { callback } = await atCallback()
+    const id = callback.searchParams.get('state')?.slice(0, 32)
+    const forged = `${id}.${'A'.repeat(43)}`
+    callback.searchParams.set('state', forged)
+    const answer = await new Browser().open(callback, { headers: { cookie: `emcy-state-${id?.slice(0, 16)}=${forged}` } })
+    expect([answer.status, answer.toClient]).toEqual([410, undefined])
   })
 
   it('another state, a shortened one, or none is refused', async () => {

@@ -112,12 +112,40 @@ describe('the flow from authorize to tokens', () => {
   })
 
   it('the provider is not told while the user has another connection that rests on it', async () => {
-    const [first, second] = [await connect(world, new Browser(), 'twice'), await connect(world, new Browser(), 'twice')]
+    // One session at the provider: to it both are one grant, which it would end as a whole.
+    const browser = new Browser()
+    const [first, second] = [await connect(world, browser, 'twice'), await connect(world, browser, 'twice')]
     await world.post('/revoke', { token: first.refresh_token, client_id: 'cli' })
     const left = await connectionOf(second.access_token as string)
     const grant = await readGrant(world.deps, left.grantKey ?? '')
     const downstream = grant && readGrantTokens(world.deps, left.grantKey ?? '', grant.value)?.refreshToken
     expect(await world.provider.provider.RefreshToken.find(downstream ?? '')).toBeDefined()
+  })
+
+  it('the grant behind a connection lives on with it', async () => {
+    const { access_token, refresh_token } = await connect(world, new Browser(), 'long')
+    const { grantKey } = await connectionOf(access_token as string)
+    world.advance(20 * 86_400)
+    expect((await world.token({ grant_type: 'refresh_token', refresh_token })).status).toBe(200)
+    world.advance(20 * 86_400)
+    expect(await readGrant(world.deps, grantKey ?? '')).toBeDefined()
+  })
+
+  it('a shared grant stays until the last connection of its user ends', async () => {
+    const shared = await startWorld({ server: { grants: 'shared' } })
+    const browser = new Browser()
+    const [first, second] = [await connect(shared, browser, 'ann'), await connect(shared, browser, 'ann')]
+    const keyOf = async (token: unknown) => (await checkAccessToken(shared.deps, String(token), 'mcp')).connection.grantKey ?? ''
+    const key = await keyOf(first.access_token)
+    expect(await keyOf(second.access_token)).toBe(key)
+    await shared.post('/revoke', { token: first.refresh_token, client_id: 'cli' })
+    const grant = await readGrant(shared.deps, key)
+    const downstream = grant && readGrantTokens(shared.deps, key, grant.value)?.refreshToken
+    expect(await shared.provider.provider.RefreshToken.find(downstream ?? '')).toBeDefined()
+    await shared.post('/revoke', { token: second.refresh_token, client_id: 'cli' })
+    expect(await readGrant(shared.deps, key)).toBeUndefined()
+    expect(await shared.provider.provider.RefreshToken.find(downstream ?? '')).toBeUndefined()
+    await shared.close()
   })
 
   it('what is not a path of ours goes on; another method of ours is refused', async () => {

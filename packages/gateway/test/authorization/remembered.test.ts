@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { rememberRefusedScopes } from '../../src/clients/step-up.ts'
+import { readRefusedScopes, rememberRefusedScopes } from '../../src/clients/step-up.ts'
 import type { User } from '../../src/config.ts'
 import { subjectKey } from '../../src/connections/connection.ts'
 import { checkAccessToken, connectionsOf } from '../../src/connections/connections.ts'
 import { Browser, clientRedirect } from './browser.ts'
-import { codeOf, startWorld, verifier, type World } from './world.ts'
+import { codeOf, holdReads, startWorld, verifier, type World } from './world.ts'
 
 const redirect = 'https://app.example/done'
 const asWeb = { client_id: 'web', redirect_uri: undefined }
@@ -84,6 +84,7 @@ describe('AZ-6 AZ-13: a remembered approval', () => {
     expect([confirm.url.pathname, confirm.toClient]).toEqual(['/consent', undefined])
     expect(confirm.text).toContain('eve')
     expect(confirm.text).toContain('someone else')
+    holdReads(world, 2)
     const clicks = await Promise.all([browser.submit(confirm, 'allow'), browser.submit(confirm, 'allow')])
     expect(new Set(clicks.map((click) => click.toClient?.href)).size).toBe(1)
     const answer = await world.token({ grant_type: 'authorization_code', code: codeOf(clicks[0] as never), code_verifier: verifier, client_id: 'web' })
@@ -125,6 +126,7 @@ describe('AZ-6 AZ-13: a remembered approval', () => {
       client_id: 'web',
     })
     expect(answer.body.scope).toBe('todos.read todos.write')
+    expect(await readRefusedScopes(world.deps, { subject, clientId: 'web', serverId: 'mcp' })).toEqual([])
   })
 })
 
@@ -153,6 +155,7 @@ describe("the host app's own session", () => {
     const browser = newBrowser()
     const page = await browser.open(world.authorizeUrl(members))
     expect(page.text).toContain('Ann')
+    holdReads(world, 2)
     const clicks = await Promise.all([browser.submit(page, 'allow'), browser.submit(page, 'allow')])
     expect(new Set(clicks.map((click) => click.toClient?.href)).size).toBe(1)
     const answer = await world.token({ grant_type: 'authorization_code', code: codeOf(clicks[0] as never), code_verifier: verifier, client_id: 'web' })

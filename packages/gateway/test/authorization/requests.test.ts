@@ -66,6 +66,7 @@ describe('AZ-4 AZ-14 TK-15: after that every error goes to the client, with stat
     ['TK-1: a challenge that is no SHA-256', { code_challenge: 'short' }, 'invalid_request'],
     ['unknown scopes only', { scope: 'nothing here' }, 'invalid_scope'],
     ["scopes beyond the client's own", { client_id: 'reader', scope: 'todos.write' }, 'invalid_scope'],
+    ['scopes that the team gave the client and no server has', { client_id: 'typo' }, 'invalid_scope'],
     ['TK-5: an unknown resource', { resource: 'https://elsewhere.example/mcp' }, 'invalid_target'],
     ['TK-5: a resource with a fragment', { resource: 'FRAGMENT' }, 'invalid_target'],
     ['TK-5: a resource below ours', { resource: 'BELOW' }, 'invalid_target'],

@@ -136,6 +136,28 @@ export async function connect(world: World, browser: Browser, user: string, memb
   return answer.body as Record<string, string>
 }
 
+/** Holds reads of transactions back until `count` of them are waiting: callers then decide on the same state, as they may on several replicas. */
+export function holdReads(world: World, count: number): void {
+  const { store } = world.deps
+  const waiting: (() => void)[] = []
+  world.deps.store = new Proxy(store, {
+    get(target, name) {
+      if (name !== 'get') return Reflect.get(target, name)
+      return async (key: string) => {
+        const value = await target.get(key)
+        if (!key.startsWith('pending:')) return value
+        await new Promise<void>((resolve) => {
+          waiting.push(resolve)
+          if (waiting.length < count) return
+          world.deps.store = store
+          for (const go of waiting) go()
+        })
+        return value
+      }
+    },
+  })
+}
+
 function withOutage(store: Store, isDown: () => boolean): Store {
   return new Proxy(store, {
     get(target, name) {
@@ -212,6 +234,7 @@ function testConfig(issuer: string, downstream: string, options: WorldOptions): 
         { clientId: 'web', redirectUris: ['https://app.example/done?tenant=1'], name: 'Web app' },
         { clientId: 'two', redirectUris: ['https://two.example/a', 'https://two.example/b'], name: 'Two URIs' },
         { clientId: 'secret', clientSecret: 'correct horse battery staple', redirectUris: ['https://app.example/secret'], name: 'Confidential' },
+        { clientId: 'typo', redirectUris: [clientRedirect], name: 'Typo', scopes: ['todos.raed'] },
         { clientId: 'reader', redirectUris: [clientRedirect], name: 'Reader', scopes: ['todos.read'] },
       ],
       metadataDocuments: false,
