@@ -28,6 +28,8 @@ export interface DownstreamTokens {
   idTokenClaims?: Record<string, Json> | undefined
   /** Seconds; undefined when the provider did not say. */
   expiresIn?: number | undefined
+  /** When they were asked for, milliseconds since the epoch: `expiresIn` counts from then. */
+  obtainedAt: number
   /** As granted; as asked for where the provider did not say (RFC 6749 §5.1). */
   scopes: string[]
   /** The whole answer. */
@@ -75,7 +77,7 @@ const ownCredentialsRefused = ['invalid_client', 'incorrect_client_credentials']
 const revocationPauses = [500, 2_000]
 
 /** Makes the client of one provider. Nothing is fetched before the first use; metadata is kept once it was had, and asked again after a failure. */
-export function createDownstream(provider: ProviderConfig, deps: Pick<Deps, 'random'>): Downstream {
+export function createDownstream(provider: ProviderConfig, deps: Pick<Deps, 'random' | 'clock'>): Downstream {
   const configuration = providerConfiguration(provider)
   const target = { ...(provider.resource && { resource: provider.resource }), ...(provider.audience && { audience: provider.audience }) }
   const ask = async <T>(during: string, run: (config: Configuration) => Promise<T>): Promise<T> => {
@@ -111,6 +113,7 @@ export function createDownstream(provider: ProviderConfig, deps: Pick<Deps, 'ran
       ),
     exchange: ({ callbackUrl, redirectUri, state, nonce, verifier, scopes }) =>
       ask('code exchange', async (config) => {
+        const obtainedAt = deps.clock()
         const answered = new URL(redirectUri)
         answered.search = callbackUrl.search
         const checks = { expectedState: state, pkceCodeVerifier: verifier, ...(scopes.includes('openid') && { expectedNonce: nonce }) }
@@ -121,6 +124,7 @@ export function createDownstream(provider: ProviderConfig, deps: Pick<Deps, 'ran
           idToken: answer.id_token,
           idTokenClaims: answer.claims() as Record<string, Json> | undefined,
           expiresIn: answer.expires_in,
+          obtainedAt,
           scopes: scopesOf(answer.scope) ?? scopes,
           raw: plainJson(answer),
         }

@@ -17,6 +17,8 @@ export interface Authorized {
   scopes: string[]
   /** Of the access token; undefined: the provider did not say. */
   expiresInMs: number | undefined
+  /** When they were asked for: the provider's answer counts from then, however late it is stored. */
+  obtainedAt: number
   lifeMs: number
   provider: string
   owner: string
@@ -64,6 +66,8 @@ export interface Refreshed {
   /** Undefined: the old one stays good. */
   refreshToken: string | undefined
   expiresInMs: number | undefined
+  /** When it was asked: a stop of the process before it is stored makes no token live longer. */
+  obtainedAt: number
   /** Undefined: as before. */
   scopes: string[] | undefined
 }
@@ -82,8 +86,8 @@ export function authorize(grant: OpenGrant | undefined, event: Authorized, now: 
     state: 'live',
     tokens,
     version: (grant?.version ?? 0) + 1,
-    obtainedAt: now,
-    accessExpiresAt: expiry(event.expiresInMs, now),
+    obtainedAt: event.obtainedAt,
+    accessExpiresAt: expiry(event),
     hasRefreshToken: tokens.refreshToken !== undefined,
     scopes: event.scopes,
     identity: event.identity,
@@ -131,8 +135,8 @@ export function refreshed(grant: OpenGrant | undefined, event: Refreshed, now: n
   const next: OpenGrant = {
     ...renewed,
     tokens: { ...grant.tokens, accessToken, refreshToken },
-    obtainedAt: now,
-    accessExpiresAt: expiry(event.expiresInMs, now),
+    obtainedAt: event.obtainedAt,
+    accessExpiresAt: expiry(event),
     scopes: event.scopes ?? grant.scopes,
   }
   return write(next, now, 'stored')
@@ -174,8 +178,8 @@ function dueAt(grant: OpenGrant, event: Wanted): number {
   return grant.accessExpiresAt - lead * (1 - event.jitter / 5)
 }
 
-function expiry(expiresInMs: number | undefined, now: number): number | undefined {
-  return expiresInMs === undefined ? undefined : now + expiresInMs
+function expiry(event: { expiresInMs: number | undefined; obtainedAt: number }): number | undefined {
+  return event.expiresInMs === undefined ? undefined : event.obtainedAt + event.expiresInMs
 }
 
 function leaseWithout(grant: OpenGrant, lease: Lease): Grant['lease'] {

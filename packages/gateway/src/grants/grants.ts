@@ -14,6 +14,8 @@ export interface NewGrant {
   idToken?: string | undefined
   /** Seconds; undefined when the provider did not say. */
   expiresIn?: number | undefined
+  /** When the tokens were asked for, milliseconds since the epoch; now when left out. */
+  obtainedAt?: number | undefined
   scopes: string[]
   identity: Identity
   provider: string
@@ -30,10 +32,10 @@ export interface NewGrant {
  * @throws StoreUnavailable
  */
 export async function saveGrant(deps: GrantDeps, key: string, grant: NewGrant): Promise<number> {
-  const { accessToken, refreshToken, idToken, expiresIn, lifeSeconds, identity, scopes, provider, owner } = grant
+  const { accessToken, refreshToken, idToken, expiresIn, obtainedAt = deps.clock(), lifeSeconds, identity, scopes, provider, owner } = grant
   const tokens: GrantTokens = { accessToken, ...(refreshToken !== undefined && { refreshToken }), ...(idToken !== undefined && { idToken }) }
   const expiresInMs = expiresIn === undefined ? undefined : expiresIn * 1000
-  const event = { tokens, identity, scopes, expiresInMs, lifeMs: lifeSeconds * 1000, provider, owner }
+  const event = { tokens, identity, scopes, expiresInMs, obtainedAt, lifeMs: lifeSeconds * 1000, provider, owner }
   return changeGrant(deps, key, (current) => authorize(current, event, deps.clock()))
 }
 

@@ -127,7 +127,7 @@ async function refreshUnderLease(deps: UsableDeps, key: string, lease: Lease): P
   }
   const { accessToken, refreshToken, scopes } = tokens
   const expiresInMs = tokens.expiresIn === undefined ? undefined : tokens.expiresIn * 1000
-  const event = { lease, accessToken, refreshToken, expiresInMs, scopes }
+  const event = { lease, accessToken, refreshToken, expiresInMs, obtainedAt: startedAt, scopes }
   const outcome = await persist(() => changeGrant(deps, key, (current) => refreshed(current, event, deps.clock())))
   if (outcome === 'stored') deps.log.write({ event: 'grant.refreshed', level: 'info', provider: deps.downstream.provider.id, ms: deps.clock() - startedAt })
 }

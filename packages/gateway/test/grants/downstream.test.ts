@@ -26,7 +26,8 @@ beforeEach(() => {
   oidc.intercept = undefined
 })
 
-const at = (more: Partial<ProviderConfig> = {}) => createDownstream(providerAt(oidc.issuer, more), { random })
+const deps = { random, clock: Date.now }
+const at = (more: Partial<ProviderConfig> = {}) => createDownstream(providerAt(oidc.issuer, more), deps)
 
 describe('a sign-in at a real provider', () => {
   it('gives tokens, the granted scopes and the user of the ID token', async () => {
@@ -87,7 +88,7 @@ describe('a sign-in at a real provider', () => {
     ['claims too large to keep', { sub: 'alice', claims: { groups: 'x'.repeat(20_000) } }],
     ['an issuer that is ambiguous in keys', { sub: 'alice', issuer: 'https://a|b', claims: {} }],
   ])('is refused when the team’s function gives %s', async (_name, identity) => {
-    const tokens = { accessToken: 'a', scopes: [], raw: {} } as DownstreamTokens
+    const tokens = { accessToken: 'a', obtainedAt: 0, scopes: [], raw: {} } as DownstreamTokens
     await expect(at({ identity: () => identity as never }).identify(tokens)).rejects.toBeInstanceOf(DownstreamRefused)
   })
 })
@@ -224,7 +225,7 @@ describe('a provider that answers', () => {
         timeoutSeconds: 0.3,
         ...more,
       }),
-      { random },
+      deps,
     )
 
   it.each<[string, () => typeof answer]>([
@@ -270,7 +271,7 @@ describe('a provider that answers', () => {
   })
 
   it('that nobody answers at all may pass', async () => {
-    const closed = createDownstream(providerAt('http://127.0.0.1:1', { timeoutSeconds: 1 }), { random })
+    const closed = createDownstream(providerAt('http://127.0.0.1:1', { timeoutSeconds: 1 }), deps)
     await expect(closed.refresh('rt')).rejects.toBeInstanceOf(ProviderUnavailable)
   })
 
@@ -317,7 +318,7 @@ describe('a provider that answers', () => {
   it('with metadata by RFC 8414 only is found', async () => {
     const metadata = { issuer, authorization_endpoint: `${issuer}/a`, token_endpoint: `${issuer}/t`, response_types_supported: ['code'] }
     answer = (req, res) => (req.url === '/.well-known/oauth-authorization-server' ? json(200, metadata) : html(404))(req, res)
-    const downstream = createDownstream(providerAt(issuer), { random })
+    const downstream = createDownstream(providerAt(issuer), deps)
     const url = await downstream.authorizationUrl({ redirectUri: callback, state: 's', nonce: 'n', codeChallenge: 'c', scopes: [] })
     expect(url.pathname).toBe('/a')
     expect(await downstream.revoke('rt')).toBe(false)
@@ -325,7 +326,7 @@ describe('a provider that answers', () => {
   })
 
   it('with bad metadata is unavailable, and asked again at the next call (AS-4)', async () => {
-    const downstream = createDownstream(providerAt(issuer), { random })
+    const downstream = createDownstream(providerAt(issuer), deps)
     const ask = () => downstream.authorizationUrl({ redirectUri: callback, state: 's', nonce: 'n', codeChallenge: 'c', scopes: [] })
     const metadata = { issuer, authorization_endpoint: `${issuer}/a`, token_endpoint: `${issuer}/t` }
     for (const bad of [json(200, { ...metadata, issuer: 'https://evil.example' }), html(500), json(200, [])]) {
@@ -348,12 +349,12 @@ describe('a provider that answers', () => {
 
   it('on plain http is accepted on this machine only', async () => {
     for (const elsewhere of ['http://login.example.com', 'http://127.0.0.1.example.com']) {
-      const downstream = createDownstream(providerAt(elsewhere), { random })
+      const downstream = createDownstream(providerAt(elsewhere), deps)
       await expect(downstream.refresh('rt')).rejects.toMatchObject({ code: 'provider_unavailable', reason: expect.stringContaining('HTTPS') })
     }
     // A loopback issuer whose metadata lead to plain http elsewhere.
     answer = json(200, { issuer, authorization_endpoint: `${issuer}/a`, token_endpoint: 'http://192.0.2.1/token' })
-    const downstream = createDownstream(providerAt(issuer), { random })
+    const downstream = createDownstream(providerAt(issuer), deps)
     await expect(downstream.refresh('rt')).rejects.toMatchObject({ reason: expect.stringContaining('plain http') })
   })
 

@@ -59,16 +59,17 @@ export function processOn(provider: ProviderConfig, store: Store = memoryStore()
   const time = { ahead: 0 }
   const events: LogEvent[] = []
   const waiting = new Map<string, (event: LogEvent) => void>()
+  const clock = () => Date.now() + time.ahead
   return {
     time,
     events,
     // A copy: what is shared within a process is found by the store object.
     store: { ...store },
-    clock: () => Date.now() + time.ahead,
+    clock,
     keys: createKeyRing(['a-secret-of-at-least-thirty-two-characters']),
     random,
     config: { tokens: { refreshTokenSeconds: 3600 } } as Config,
-    downstream: createDownstream(provider, { random }),
+    downstream: createDownstream(provider, { random, clock }),
     log: {
       dropped: 0,
       write(event) {

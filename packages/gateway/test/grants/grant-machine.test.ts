@@ -10,6 +10,7 @@ const authorized = {
   identity: { issuer: 'https://login.example.com', sub: 'alice', claims: {} },
   scopes: ['read', 'write'],
   expiresInMs: hour as number | undefined,
+  obtainedAt: t0,
   lifeMs: 24 * hour,
   provider: 'default',
   owner: 'c',
@@ -101,13 +102,13 @@ describe('the lease of a refresh', () => {
 
   it('ends with the answer', () => {
     const { grant: held, lease } = leased()
-    const change = refreshed(held, { lease, accessToken: 'at2', refreshToken: 'rt2', expiresInMs: hour, scopes: ['read'] }, at(over + 100))
+    const change = refreshed(held, { lease, accessToken: 'at2', refreshToken: 'rt2', expiresInMs: hour, obtainedAt: over, scopes: ['read'] }, at(over + 100))
     expect(change.answer).toBe('stored')
     expect(written(change)).toMatchObject({
       tokens: { accessToken: 'at2', refreshToken: 'rt2' },
       version: 2,
-      obtainedAt: over + 100,
-      accessExpiresAt: over + 100 + hour,
+      obtainedAt: over,
+      accessExpiresAt: over + hour,
       scopes: ['read'],
       lease: undefined,
       state: 'live',
@@ -119,11 +120,13 @@ describe('the answer of a refresh', () => {
   const { grant: held, lease } = leased()
 
   it('without a refresh token leaves the old one good, without scopes those as they were', () => {
-    const next = written(refreshed(held, { lease, accessToken: 'at2', refreshToken: undefined, expiresInMs: undefined, scopes: undefined }, at(over)))
+    const next = written(
+      refreshed(held, { lease, accessToken: 'at2', refreshToken: undefined, expiresInMs: undefined, obtainedAt: over, scopes: undefined }, at(over)),
+    )
     expect(next).toMatchObject({ tokens: { accessToken: 'at2', refreshToken: 'rt1' }, scopes: ['read', 'write'], accessExpiresAt: undefined })
   })
 
-  const answer = { lease, accessToken: 'at2', refreshToken: 'rt2', expiresInMs: hour, scopes: undefined }
+  const answer = { lease, accessToken: 'at2', refreshToken: 'rt2', expiresInMs: hour, obtainedAt: over, scopes: undefined }
 
   it('that comes after another has taken the lease is stored, never dropped, and leaves the other its lease', () => {
     const taken = leased(held, over + 30_000, 'b').grant
@@ -211,7 +214,9 @@ describe('a new authorization', () => {
 describe('a call', () => {
   it('takes a token that was obtained since it began as it is, so that it never causes a second refresh', () => {
     const { grant: held, lease } = leased()
-    const next = written(refreshed(held, { lease, accessToken: 'at1', refreshToken: undefined, expiresInMs: 0, scopes: undefined }, at(over + 1)))
+    const next = written(
+      refreshed(held, { lease, accessToken: 'at1', refreshToken: undefined, expiresInMs: 0, obtainedAt: over, scopes: undefined }, at(over + 1)),
+    )
     expect(want(next, { ...wanted, refused: 'at1', sinceVersion: 1 }, over + 2)).toMatchObject({ do: 'keep', answer: { is: 'use', accessToken: 'at1' } })
     expect(want(next, { ...wanted, sinceVersion: undefined }, over + 2).answer.is).toBe('refresh')
   })
