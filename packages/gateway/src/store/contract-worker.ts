@@ -8,17 +8,18 @@ import type { Store } from './store.ts'
 
 const minute = 60_000
 
-const { open } = (await import(process.argv[2] ?? '')) as { open: () => Store | Promise<Store> }
-const store = await open()
-process.on('message', (round: Round) => {
-  Promise.all(Array.from({ length: round.callers }, () => follow(round.order))).then(
-    (results) => tell({ results }),
-    (error: Error) => tell({ failed: String(error.stack) }),
-  )
-})
-tell({ results: [] })
+try {
+  const { open } = (await import(process.argv[2] ?? '')) as { open: () => Store | Promise<Store> }
+  const store = await open()
+  process.on('message', (round: Round) => {
+    Promise.all(Array.from({ length: round.callers }, () => follow(store, round.order))).then((results) => tell({ results }), tellFailure)
+  })
+  tell({ results: [] })
+} catch (error) {
+  tellFailure(error)
+}
 
-function follow(order: Order): Promise<unknown> {
+function follow(store: Store, order: Order): Promise<unknown> {
   if (order.do === 'take') return store.take(order.key)
   if (order.do === 'compareAndSet') return store.compareAndSet(order.key, order.expected, 'mine', minute)
   return store.spend(order.key, order.cost, order.limit, minute)
@@ -26,4 +27,8 @@ function follow(order: Order): Promise<unknown> {
 
 function tell(report: Report): void {
   process.send?.(report)
+}
+
+function tellFailure(error: unknown): void {
+  tell({ failed: error instanceof Error ? String(error.stack) : String(error) })
 }

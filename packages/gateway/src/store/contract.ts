@@ -201,7 +201,7 @@ const checks: Record<string, Check> = {
     const life = 60
     await store.spend(key, 0, 5, minute)
     await store.spend(key, -1, 5, minute)
-    await store.spend(key, 1, 5, life)
+    await store.spend(key, 2, 5, life)
     const ends = Date.now() + life
     await store.spend(key, 1, 5, minute)
     await store.spend(key, -1, 5, minute)

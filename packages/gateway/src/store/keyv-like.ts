@@ -36,7 +36,7 @@ export function isMapBacked(keyv: KeyvLike): boolean {
  */
 export function prepareKeyv(keyv: KeyvLike): void {
   const outer = keyv as unknown as Layer
-  if (namespaceDiffers(keyv)) {
+  if (hasForeignNamespace(keyv)) {
     throw new ConfigError(
       'store',
       "another Keyv has set its own namespace on this Keyv's adapter, and an adapter knows only the last one: give the gateway an adapter of its own",
@@ -51,9 +51,13 @@ export function prepareKeyv(keyv: KeyvLike): void {
   for (const layer of [outer, ...layersOf(keyv)]) if (layer.throwOnErrors === false) layer.throwOnErrors = true
 }
 
-/** Whether the adapter now writes under another namespace than this Keyv: a second Keyv on one adapter renames the first one's keys. */
-export function namespaceDiffers(keyv: KeyvLike): boolean {
+/** The namespaces that stand under a Keyv now, for comparison: a second Keyv on one adapter renames the first one's keys. */
+export function namespacesUnder(keyv: KeyvLike): string {
   // On a Map it is Keyv itself that adds the namespace, so a second Keyv does no harm.
+  return isMapBacked(keyv) ? '' : JSON.stringify(layersOf(keyv).map((layer) => layer.namespace ?? null))
+}
+
+function hasForeignNamespace(keyv: KeyvLike): boolean {
   if (isMapBacked(keyv)) return false
   const own = (keyv as unknown as Layer).namespace ?? ''
   return layersOf(keyv).some((layer) => typeof layer.namespace === 'string' && layer.namespace !== own)

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { StoreUnavailable } from '../errors/errors.ts'
-import { type KeyvLike, namespaceDiffers } from './keyv-like.ts'
+import { type KeyvLike, namespacesUnder } from './keyv-like.ts'
 
 interface Call {
   error?: unknown
@@ -18,8 +18,9 @@ const runningCalls = new WeakMap<KeyvLike, Set<Call>>()
  */
 export function watchKeyv(keyv: KeyvLike): Watched {
   const running = runningCalls.get(keyv) ?? listen(keyv)
+  const namespaces = namespacesUnder(keyv)
   return async (run) => {
-    if (namespaceDiffers(keyv)) throw new StoreUnavailable("keyv: another Keyv has set its namespace on this Keyv's adapter")
+    if (namespacesUnder(keyv) !== namespaces) throw new StoreUnavailable("keyv: another Keyv has set its namespace on this Keyv's adapter")
     const call: Call = {}
     running.add(call)
     try {

@@ -40,6 +40,7 @@ function storeNamed(name: string, waitMs: number, clock: (() => number) | undefi
   throw new ConfigError('store', 'must begin with sqlite: or memory:')
 }
 
-function isStore(option: object): option is Store {
+function isStore(option: unknown): option is Store {
+  if (typeof option !== 'object' || option === null) return false
   return ['get', 'set', 'delete', 'take', 'compareAndSet', 'spend', 'close'].every((name) => typeof (option as Record<string, unknown>)[name] === 'function')
 }

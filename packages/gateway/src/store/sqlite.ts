@@ -55,8 +55,8 @@ export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Sto
   let nextRemoval = 0
 
   const read = (key: string): string | number | undefined => statements.get.get(key, clock())?.value as string | number | undefined
-  const usedOf = (key: string): number => {
-    const value = read(key)
+  const usedOf = async (key: string): Promise<number> => {
+    const value = await queue.read(() => read(key))
     if (typeof value === 'string') throw new TypeError(`${key} holds a value, not a counter`)
     return value ?? 0
   }
@@ -105,13 +105,13 @@ export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Sto
       checkSpend(cost, limit, ttlMs)
       if (cost < 0) {
         const row = await write(() => statements.refund.get({ key, cost, now: clock() }))
-        return { allowed: true, used: row ? Number(row.value) : await queue.read(() => usedOf(key)) }
+        return { allowed: true, used: row ? Number(row.value) : await usedOf(key) }
       }
       if (cost > 0 && cost <= limit) {
         const row = await write(() => statements.spend.get({ key, cost, limit, now: clock(), ttl: ttlMs }))
         if (row) return { allowed: true, used: Number(row.value) }
       }
-      const used = await queue.read(() => usedOf(key))
+      const used = await usedOf(key)
       return { allowed: cost === 0 && used <= limit, used }
     },
     async close() {

@@ -30,7 +30,6 @@ export function createWriteQueue(waitMs: number): WriteQueue {
       return { result: statement() }
     } catch (error) {
       if (isBusy(error)) return undefined
-      if (error instanceof TypeError && !('errcode' in error)) throw error
       throw new StoreUnavailable(`sqlite: ${(error as Error).message}`, error)
     }
   }
@@ -67,5 +66,5 @@ export function createWriteQueue(waitMs: number): WriteQueue {
 }
 
 function isBusy(error: unknown): boolean {
-  return error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === busy
+  return (Number((error as { errcode?: unknown }).errcode) & 0xff) === busy
 }

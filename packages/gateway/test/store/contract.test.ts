@@ -8,7 +8,7 @@ import { memoryStore } from '../../src/store/memory.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import { sqliteStore } from '../../src/store/sqlite.ts'
 import { scratchFolder } from './scratch.ts'
-import { ThirdPartyAdapter } from './third-party-adapter.ts'
+import { Keyv6Adapter, NamespacedAdapter, ThirdPartyAdapter } from './third-party-adapter.ts'
 
 const scratch = scratchFolder()
 afterAll(scratch.remove)
@@ -28,6 +28,8 @@ const suites = [
   storeContract({ name: 'keyv 5 whose namespace begins our keys', open: () => keyvStore(new Keyv5({ namespace: 'emcy' })) }),
   storeContract({ name: 'keyv 6 on a third-party adapter', open: () => keyvStore(onOneAdapter) }),
   storeContract({ name: 'keyv 5 on a third-party adapter', open: () => keyvStore(new Keyv5(new ThirdPartyAdapter())) }),
+  storeContract({ name: 'keyv 6 on a namespaced adapter', open: () => keyvStore(new Keyv({ store: new NamespacedAdapter(), namespace: 'a' })) }),
+  storeContract({ name: 'keyv 6 on an adapter of its own', open: () => keyvStore(new Keyv({ store: new Keyv6Adapter() })) }),
   storeContract({ name: 'any store with a deadline', open: () => withDeadline(memoryStore(), 1_000) }),
   storeContract({ name: 'sqlite by its option', open: () => openStore(`sqlite:${scratch.path('by-option.db')}`, 1_000) }),
 ]

@@ -59,3 +59,47 @@ export class ThirdPartyAdapter extends EventEmitter {
     return this.mood === 'lies with an event' || this.mood === 'lies in silence'
   }
 }
+
+/** The same with every method of a storage adapter, and a namespace that it puts before its keys itself, as @keyv/redis and the SQL adapters do. */
+export class NamespacedAdapter extends ThirdPartyAdapter {
+  override async get(key: string): Promise<string | undefined> {
+    return super.get(`${this.namespace}::${key}`)
+  }
+
+  override async set(key: string, value: string, ttl?: number): Promise<boolean> {
+    return super.set(`${this.namespace}::${key}`, value, ttl)
+  }
+
+  override async delete(key: string): Promise<boolean> {
+    return super.delete(`${this.namespace}::${key}`)
+  }
+
+  async has(key: string): Promise<boolean> {
+    return (await this.get(key)) !== undefined
+  }
+
+  async hasMany(keys: string[]): Promise<boolean[]> {
+    return Promise.all(keys.map((key) => this.has(key)))
+  }
+
+  async getMany(keys: string[]): Promise<(string | undefined)[]> {
+    return Promise.all(keys.map((key) => this.get(key)))
+  }
+
+  async setMany(entries: { key: string; value: string; ttl?: number }[]): Promise<boolean[]> {
+    return Promise.all(entries.map(({ key, value, ttl }) => this.set(key, value, ttl)))
+  }
+
+  async deleteMany(keys: string[]): Promise<boolean[]> {
+    return Promise.all(keys.map((key) => this.delete(key)))
+  }
+}
+
+/** The same as an adapter of Keyv 6, whose `set` takes the moment of expiry and not a life. */
+export class Keyv6Adapter extends NamespacedAdapter {
+  readonly capabilities = { expires: true }
+
+  override async set(key: string, value: string, expires?: number): Promise<boolean> {
+    return super.set(key, value, expires && expires - Date.now())
+  }
+}

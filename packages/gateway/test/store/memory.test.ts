@@ -1,0 +1,37 @@
+import { describe, expect, it } from '@jest/globals'
+import { memoryStore } from '../../src/store/memory.ts'
+
+const minute = 60_000
+
+describe('the memory store', () => {
+  it('counts time by the clock it is given', async () => {
+    let now = 0
+    const store = memoryStore({ clock: () => now })
+    await store.set('a', 'b', 10)
+    now = 9
+    expect(await store.get('a')).toBe('b')
+    now = 10
+    expect(await store.get('a')).toBeUndefined()
+  })
+
+  it('keeps a counter and a value apart', async () => {
+    const store = memoryStore()
+    await store.set('a', '5', minute)
+    await expect(store.spend('a', 1, 10, minute)).rejects.toBeInstanceOf(TypeError)
+    expect(await store.get('a')).toBe('5')
+  })
+
+  it('does not grow by entries that expired and are never read', async () => {
+    let now = 0
+    const store = memoryStore({ clock: () => now })
+    const value = 'x'.repeat(10_000)
+    const heapBefore = process.memoryUsage().heapUsed
+    for (let index = 0; index < 50_000; index++) {
+      now = index
+      await store.set(`key:${index}`, value + index, 100)
+    }
+    // 50,000 values of 10 kB are 500 MB; those that live, and the few not yet come by, are about 2 MB.
+    expect(process.memoryUsage().heapUsed - heapBefore).toBeLessThan(150_000_000)
+    expect(await store.get('key:49999')).toBe(`${value}49999`)
+  })
+})
