@@ -57,6 +57,8 @@ export interface Lease {
   deadline: number
   refreshToken: string
   version: number
+  /** Whose grant it is, for the log. */
+  identity: Identity
 }
 
 /** The provider gave new tokens. */
@@ -115,7 +117,7 @@ export function want(grant: OpenGrant | undefined, event: Wanted, now: number): 
   const lease = { holder: event.holder, deadline: now + event.leaseMs }
   return write({ ...grant, lease }, now, {
     is: 'refresh',
-    lease: { ...lease, refreshToken: tokens.refreshToken, version },
+    lease: { ...lease, refreshToken: tokens.refreshToken, version, identity: grant.identity },
     meanwhile: usable ? tokens.accessToken : undefined,
   })
 }

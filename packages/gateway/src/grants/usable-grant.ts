@@ -68,7 +68,7 @@ export async function usableToken(
         if (stored) keepAlive(deps, key, stored.value)
         return { accessToken: answer.accessToken, version: answer.version }
       case 'dead':
-        if (answer.news) log(deps, 'grant.needs_reconnect', 'warn', answer.news, 'the access token is over and there is no refresh token')
+        if (answer.news) log(deps, 'grant.needs_reconnect', answer.news, { reason: 'the access token is over and there is no refresh token' })
         throw new GatewayError('grant_dead', { reason: 'the grant needs a new authorization' })
       case 'unavailable':
         throw new ProviderUnavailable('a refresh failed a moment ago')
@@ -129,17 +129,17 @@ async function refreshUnderLease(deps: UsableDeps, key: string, lease: Lease): P
   const expiresInMs = tokens.expiresIn === undefined ? undefined : tokens.expiresIn * 1000
   const event = { lease, accessToken, refreshToken, expiresInMs, obtainedAt: startedAt, scopes }
   const outcome = await persist(() => changeGrant(deps, key, (current) => refreshed(current, event, deps.clock())))
-  if (outcome === 'stored') deps.log.write({ event: 'grant.refreshed', level: 'info', provider: deps.downstream.provider.id, ms: deps.clock() - startedAt })
+  if (outcome === 'stored') log(deps, 'grant.refreshed', lease, { ms: deps.clock() - startedAt })
 }
 
 async function noteFailure(deps: UsableDeps, key: string, lease: Lease, error: unknown, pauseMs: number): Promise<void> {
   if (error instanceof DownstreamRefused) {
     const dead = await persist(() => changeGrant(deps, key, (current) => refused(current, lease, deps.clock())))
-    if (dead) log(deps, 'grant.needs_reconnect', 'warn', dead, error.reason)
+    if (dead) log(deps, 'grant.needs_reconnect', dead, { reason: error.reason })
     return
   }
   const reason = (error instanceof ProviderUnavailable ? error.reason : undefined) ?? String(error)
-  deps.log.write({ event: 'grant.refresh_failed', level: 'warn', provider: deps.downstream.provider.id, reason })
+  log(deps, 'grant.refresh_failed', lease, { reason })
   await persist(() => changeGrant(deps, key, (current) => failed(current, { lease, retryMs: pauseMs }, deps.clock())))
 }
 
@@ -161,8 +161,9 @@ function keepAlive(deps: UsableDeps, key: string, grant: Grant): void {
   inBackground(deps.log, 'prolonging a grant', keepGrant(deps, key, refreshTokenSeconds))
 }
 
-function log(deps: UsableDeps, event: GrantEvent['event'], level: GrantEvent['level'], grant: Pick<Grant, 'provider' | 'identity'>, reason: string): void {
-  deps.log.write({ event, level, provider: grant.provider, subject: subjectKey(grant.identity), reason })
+function log(deps: UsableDeps, event: GrantEvent['event'], { identity }: Pick<Grant, 'identity'>, more: { reason: string } | { ms: number }): void {
+  const level = event === 'grant.refreshed' ? 'info' : 'warn'
+  deps.log.write({ event, level, provider: deps.downstream.provider.id, subject: subjectKey(identity), ...more })
 }
 
 function inThisProcess(deps: Pick<Deps, 'store'>): Map<string, Promise<void>> {
