@@ -57,7 +57,7 @@ export interface TodoWorld {
 export const preregistered = {
   confidential: {
     clientId: 'confidential-client',
-    clientSecret: 'a secret of the confidential client',
+    clientSecret: 'secret-of-the-confidential-client',
     redirectUris: [nativeRedirectUri],
     name: 'Confidential Client',
   },
@@ -82,6 +82,15 @@ async function startFastMcp(port: number, apiUrl: string, workerSecret: string):
   const isReady = async () => (await ask({})) === 401 && (await ask({ 'x-emcy-worker-secret': workerSecret })) === 200
   const env = { PORT: String(port), TODO_API_URL: apiUrl, EMCY_WORKER_SECRET: workerSecret }
   return startProgram(await ensurePythonEnv(), [path('../../examples/FastMCP.Sample/server.py')], { url, env, isReady })
+}
+
+/** Waits for every start; when one has failed, stops the others and passes the failure on. */
+async function allOrNone<T extends (ServerProcess | undefined)[]>(starts: { [K in keyof T]: Promise<T[K]> }): Promise<T> {
+  const outcomes = await Promise.allSettled(starts)
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected')
+  if (failed === undefined) return outcomes.map((outcome) => (outcome as PromiseFulfilledResult<unknown>).value) as T
+  await Promise.all(outcomes.map((outcome) => (outcome.status === 'fulfilled' ? (outcome.value as ServerProcess | undefined)?.stop() : undefined)))
+  throw failed.reason
 }
 
 /** Starts a Todo world. Every test that starts one closes it. */
@@ -155,7 +164,12 @@ export async function startTodo(options: TodoOptions = {}): Promise<TodoWorld> {
     },
     gateway: () => startModule(path('./gateway-process.ts'), { ...gatewayEnv, GATEWAY_SETTINGS: JSON.stringify({ ...settings, clockOffsetMs }) }),
   }
-  const [authorizationServer, api, runtime, gateway] = await Promise.all([start.authorizationServer(), start.api(), start.runtime(), start.gateway()])
+  const [authorizationServer, api, runtime, gateway] = await allOrNone<[ServerProcess, ServerProcess, ServerProcess | undefined, ServerProcess]>([
+    start.authorizationServer(),
+    start.api(),
+    start.runtime(),
+    start.gateway(),
+  ])
   const earlier: unknown[] = []
   const world: TodoWorld = {
     issuer,
