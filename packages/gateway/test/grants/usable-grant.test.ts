@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import type { ProviderConfig } from '../../src/config.ts'
 import { ProviderUnavailable, StoreUnavailable } from '../../src/errors/errors.ts'
@@ -6,6 +9,7 @@ import { ownGrantKey } from '../../src/grants/grant-key.ts'
 import { deleteGrant, readGrant, readGrantTokens, saveGrant } from '../../src/grants/grants.ts'
 import { usableToken } from '../../src/grants/usable-grant.ts'
 import { memoryStore } from '../../src/store/memory.ts'
+import { sqliteStore } from '../../src/store/sqlite.ts'
 import { gatewayClient, type Process, processOn, providerAt, signIn } from './given.ts'
 import { type Oidc, startOidc } from './oidc.ts'
 
@@ -66,6 +70,22 @@ describe('a usable token', () => {
     expire(here, there)
     expect((await usableToken(there, key, undefined)).version).toBe(3)
     expect(oidc.tokenRequests).toEqual(['refresh_token', 'refresh_token'])
+  })
+
+  it('is one for two processes that share a SQLite file', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'emcy-grants-'))
+    const stores = [1, 2].map(() => sqliteStore(join(folder, 'gateway.db')))
+    try {
+      const [one, two] = stores.map((store) => ({ ...processOn(provider, store), keys: here.keys })) as [Process, Process]
+      await save(one, first)
+      expire(one, two)
+      const all = await Promise.all(Array.from({ length: 20 }, (_, index) => usableToken(index % 2 ? one : two, key, undefined)))
+      expect(new Set(all.map(({ accessToken }) => accessToken)).size).toBe(1)
+      expect(oidc.tokenRequests).toEqual(['refresh_token'])
+    } finally {
+      for (const store of stores) await store.close()
+      rmSync(folder, { recursive: true })
+    }
   })
 
   it('close to its end is given at once, and refreshed beside the call', async () => {
