@@ -1,6 +1,7 @@
 import { StoreUnavailable } from '../errors/errors.ts'
 import { checkSpend, checkTtl } from './arguments.ts'
 import { openSqliteFile } from './sqlite-file.ts'
+import { prepareStatements, removedAtOnce } from './sqlite-statements.ts'
 import type { Store } from './store.ts'
 import { createWriteQueue } from './write-queue.ts'
 
@@ -15,8 +16,7 @@ export interface SqliteStoreOptions {
 /** `node:sqlite` is synchronous, so while SQLite itself waits for a lock nothing else runs here: a few milliseconds bridge most commits of others. */
 const blockingMs = 4
 
-/** Expired rows removed at a time: the pause is short, and one write adds one row at most, so removal outruns growth. */
-const removedAtOnce = 100
+/** While batches are full, every write removes one; else one look a second is enough. */
 const removalEveryMs = 1_000
 
 /**
@@ -28,29 +28,7 @@ const removalEveryMs = 1_000
  */
 export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Store {
   const { clock = Date.now, waitMs = 1_000 } = options
-  const database = openSqliteFile(path, blockingMs)
-  const statements = {
-    get: database.prepare('SELECT value FROM entries WHERE key = ? AND expires > ?'),
-    set: database.prepare(`
-      INSERT INTO entries (key, value, expires) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires = excluded.expires`),
-    delete: database.prepare('DELETE FROM entries WHERE key = ?'),
-    take: database.prepare('DELETE FROM entries WHERE key = ? RETURNING value, expires'),
-    create: database.prepare(`
-      INSERT INTO entries (key, value, expires) VALUES (?, ?, ?)
-      ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires = excluded.expires WHERE entries.expires <= ?`),
-    replace: database.prepare('UPDATE entries SET value = ?, expires = ? WHERE key = ? AND value = ? AND expires > ?'),
-    spend: database.prepare(`
-      INSERT INTO entries (key, value, expires) VALUES (:key, CAST(:cost AS INTEGER), :now + :ttl)
-      ON CONFLICT (key) DO UPDATE SET
-        value = CASE WHEN entries.expires > :now THEN entries.value ELSE 0 END + excluded.value,
-        expires = CASE WHEN entries.expires > :now THEN entries.expires ELSE excluded.expires END
-      WHERE entries.expires <= :now OR (typeof(entries.value) = 'integer' AND entries.value + excluded.value <= :limit)
-      RETURNING value`),
-    refund: database.prepare(`
-      UPDATE entries SET value = max(0, value + CAST(:cost AS INTEGER)) WHERE key = :key AND expires > :now AND typeof(value) = 'integer' RETURNING value`),
-    removeExpired: database.prepare(`
-      DELETE FROM entries WHERE rowid IN (SELECT rowid FROM entries WHERE expires <= ? ORDER BY expires LIMIT ${removedAtOnce})`),
-  }
+  const { database, statements } = openSqliteFile(path, blockingMs, prepareStatements)
   const queue = createWriteQueue(waitMs)
   let nextRemoval = 0
 
@@ -90,7 +68,7 @@ export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Sto
       await write(() => statements.delete.run(key))
     },
     async take(key) {
-      const row = await write(() => statements.take.get(key))
+      const row = await write(() => only(statements.take.all(key)))
       return row !== undefined && Number(row.expires) > clock() ? textOf(row.value as string) : undefined
     },
     async compareAndSet(key, expected, next, ttlMs) {
@@ -104,11 +82,11 @@ export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Sto
     async spend(key, cost, limit, ttlMs) {
       checkSpend(cost, limit, ttlMs)
       if (cost < 0) {
-        const row = await write(() => statements.refund.get({ key, cost, now: clock() }))
+        const row = await write(() => only(statements.refund.all({ key, cost, now: clock() })))
         return { allowed: true, used: row ? Number(row.value) : await usedOf(key) }
       }
       if (cost > 0 && cost <= limit) {
-        const row = await write(() => statements.spend.get({ key, cost, limit, now: clock(), ttl: ttlMs }))
+        const row = await write(() => only(statements.spend.all({ key, cost, limit, now: clock(), ttl: ttlMs })))
         if (row) return { allowed: true, used: Number(row.value) }
       }
       const used = await usedOf(key)
@@ -119,6 +97,14 @@ export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Sto
       if (database.isOpen) database.close()
     },
   }
+}
+
+/**
+ * The one row of a write that returns rows. Such a write is read to its end by `all`: it commits only there, and `get` stops before it and swallows the
+ * error of a commit that fails (a full disk), so that a code would be handed out and still be there.
+ */
+function only<T>(rows: T[]): T | undefined {
+  return rows[0]
 }
 
 function textOf(value: string | number | undefined): string | undefined {

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { StoreUnavailable } from '../errors/errors.ts'
+import { isBusy } from './sqlite-busy.ts'
 
 /** Runs statements of one SQLite connection; those that meet another process's lock wait in line, without blocking. */
 export interface WriteQueue {
@@ -10,9 +11,6 @@ export interface WriteQueue {
   /** Every later statement, and every waiting one, rejects with `reason`. */
   close(reason: StoreUnavailable): void
 }
-
-/** SQLITE_BUSY; extended codes carry it in the low byte. */
-const busy = 5
 
 /**
  * Makes the queue of one connection. Only its head asks for the lock again: a hundred waiting callers must not block the process a hundred times.
@@ -63,8 +61,4 @@ export function createWriteQueue(waitMs: number): WriteQueue {
       closed = reason
     },
   }
-}
-
-function isBusy(error: unknown): boolean {
-  return (Number((error as { errcode?: unknown }).errcode) & 0xff) === busy
 }

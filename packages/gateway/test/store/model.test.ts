@@ -6,8 +6,8 @@ import type { Store } from '../../src/store/store.ts'
 import { scratchFolder } from './scratch.ts'
 
 /*
- * Any sequence of operations, with time going on between them, answers as a model that is too simple to be wrong. Values and counters have different keys,
- * as they have in the gateway.
+ * Any sequence of operations, with time going on between them, answers as a model that is too simple to be wrong. A counter reads as its decimal digits; to
+ * spend from a value is a mistake.
  */
 
 type Step =
@@ -17,7 +17,7 @@ type Step =
   | { do: 'spend'; key: string; cost: number; limit: number; ttlMs: number }
   | { do: 'wait'; ms: number }
 
-const key = fc.constantFrom('a', 'b')
+const key = fc.constantFrom('a', 'b', 'n')
 const value = fc.constantFrom('', '1', 'x', '2')
 const ttlMs = fc.integer({ min: 1, max: 30 })
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -26,7 +26,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant('compareAndSet' as const), key, expected: fc.option(value, { nil: undefined }), value, ttlMs }),
   fc.record({
     do: fc.constant('spend' as const),
-    key: fc.constantFrom('n', 'm'),
+    key: fc.constantFrom('n', 'm', 'b'),
     cost: fc.integer({ min: -6, max: 6 }),
     limit: fc.integer({ min: 0, max: 10 }),
     ttlMs,
@@ -35,7 +35,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 )
 
 function model(clock: () => number): (step: Step) => unknown {
-  const held = new Map<string, { value: string | number; expires: number }>()
+  const held = new Map<string, { value: string; counts: boolean; expires: number }>()
   const read = (name: string) => {
     const entry = held.get(name)
     return entry && entry.expires > clock() ? entry : undefined
@@ -50,14 +50,15 @@ function model(clock: () => number): (step: Step) => unknown {
     }
     const expires = clock() + step.ttlMs
     if (step.do === 'spend') {
+      if (entry && !entry.counts) return 'a mistake'
       const used = Number(entry?.value ?? 0)
       if (step.cost >= 0 && used + step.cost > step.limit) return { allowed: false, used }
       const after = Math.max(0, used + step.cost)
-      if (entry || step.cost > 0) held.set(step.key, { value: after, expires: entry?.expires ?? expires })
+      if (entry || step.cost > 0) held.set(step.key, { value: String(after), counts: true, expires: entry?.expires ?? expires })
       return { allowed: true, used: after }
     }
     if (step.do === 'compareAndSet' && entry?.value !== step.expected) return false
-    held.set(step.key, { value: step.value, expires })
+    held.set(step.key, { value: step.value, counts: false, expires })
     return step.do === 'compareAndSet' ? true : undefined
   }
 }
@@ -66,8 +67,13 @@ async function answer(store: Store, step: Step): Promise<unknown> {
   if (step.do === 'wait') return undefined
   if (step.do === 'set') return store.set(step.key, step.value, step.ttlMs)
   if (step.do === 'compareAndSet') return store.compareAndSet(step.key, step.expected, step.value, step.ttlMs)
-  if (step.do === 'spend') return store.spend(step.key, step.cost, step.limit, step.ttlMs)
+  if (step.do === 'spend') return store.spend(step.key, step.cost, step.limit, step.ttlMs).catch(mistake)
   return store[step.do](step.key)
+}
+
+function mistake(error: unknown): string {
+  if (error instanceof TypeError) return 'a mistake'
+  throw error
 }
 
 async function agrees(open: (clock: () => number) => Store, steps: Step[]): Promise<void> {

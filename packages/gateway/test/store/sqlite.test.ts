@@ -1,7 +1,9 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, execFile, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals'
 import { ConfigError, StoreUnavailable } from '../../src/errors/errors.ts'
 import { sqliteStore } from '../../src/store/sqlite.ts'
@@ -129,7 +131,7 @@ describe('a file', () => {
     await store.close()
   })
 
-  it('is kept in write-ahead mode, and a commit is on disk before it counts', async () => {
+  it('is kept in write-ahead mode, so that readers do not wait for a writer', async () => {
     const path = newPath()
     const store = sqliteStore(path)
     const looker = new DatabaseSync(path)
@@ -166,6 +168,29 @@ describe('a file', () => {
     other.close()
     await expect(store.get('value')).rejects.toMatchObject({ code: 'store_unavailable', reason: expect.stringContaining('no such table') })
     await expect(store.take('value')).rejects.toBeInstanceOf(StoreUnavailable)
+    await store.close()
+  })
+})
+
+describe('a full disk', () => {
+  /** Runs fill-disk.ts where no file can grow beyond 200 kB. */
+  async function fill(path: string, kind: string): Promise<{ done: number; code?: string }> {
+    const script = fileURLToPath(new URL('./fill-disk.ts', import.meta.url))
+    const { stdout } = await promisify(execFile)('sh', ['-c', 'trap "" XFSZ; ulimit -f 400; exec "$@"', 'sh', process.execPath, script, path, kind])
+    return JSON.parse(stdout)
+  }
+
+  it.each(['set', 'spend', 'take'])('is told by %s: what was told done is done, and nothing else', async (kind) => {
+    const path = newPath()
+    const before = sqliteStore(path)
+    for (let index = 0; index < 200; index++) await before.set(`value:${index}`, 'x'.repeat(200), minute)
+    await before.close()
+    const { done, code } = await fill(path, kind)
+    expect({ code, some: done > 5, all: done >= 200 }).toEqual({ code: 'store_unavailable', some: true, all: false })
+    const store = sqliteStore(path)
+    if (kind === 'set') expect(await store.get('last')).toBe(String(done))
+    if (kind === 'spend') expect(await store.spend('counter', 0, 1_000_000, minute)).toEqual({ allowed: true, used: done })
+    if (kind === 'take') expect([await store.get(`value:${done - 1}`), await store.get(`value:${done}`)]).toEqual([undefined, 'x'.repeat(200)])
     await store.close()
   })
 })
@@ -223,13 +248,17 @@ describe('a counter and a value', () => {
 })
 
 describe('many processes', () => {
-  it('open a file that is not there yet at the same time', async () => {
-    const module = new URL('./open-sqlite.ts', import.meta.url)
-    for (let round = 0; round < 4; round++) {
-      const url = `${module}?path=${encodeURIComponent(newPath())}`
-      const opening = Array.from({ length: 5 }, () => once(start('../../src/store/contract-worker.ts', url), 'message'))
-      const answers = await Promise.all(opening)
-      expect(answers.map(([answer]) => answer)).toEqual(Array.from({ length: 5 }, () => ({ results: [] })))
+  it('open, and last close, a file that is not there yet at the same time', async () => {
+    const openers = Array.from({ length: 5 }, () => start('./open-on-order.ts', ''))
+    await Promise.all(openers.map((opener) => once(opener, 'message')))
+    for (let round = 0; round < 40; round++) {
+      const path = newPath()
+      const answers = Promise.all(openers.map((opener) => once(opener, 'message')))
+      for (const opener of openers) opener.send(path)
+      expect((await answers).map(([answer]) => answer)).toEqual(openers.map(() => 'done'))
+      const store = sqliteStore(path)
+      for (const opener of openers) expect(await store.get(`by ${opener.pid}`)).toBe('here')
+      await store.close()
     }
-  })
+  }, 60_000)
 })
