@@ -3,8 +3,8 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { extname } from 'node:path'
-import type { StoreCheck } from './contract.ts'
 import type { Store } from './store.ts'
+import type { StoreCheck } from './store-check.ts'
 
 /** Several processes at once on one store. */
 export interface StoreProcesses {

@@ -3,13 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { processChecks, type StoreProcesses } from './contract-processes.ts'
 import type { Store } from './store.ts'
-
-/** One check of the store contract, for any test runner: `it(check.name, check.run)`. */
-export interface StoreCheck {
-  name: string
-  /** Rejects with an AssertionError when the store breaks the contract. */
-  run(): Promise<void>
-}
+import type { StoreCheck } from './store-check.ts'
 
 /** What {@link storeContract} needs. */
 export interface StoreContractOptions {

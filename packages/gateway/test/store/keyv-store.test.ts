@@ -11,7 +11,7 @@ import { Keyv6Adapter, type Mood, NamespacedAdapter, ThirdPartyAdapter } from '.
 const minute = 60_000
 const lines: [string, (adapter: ThirdPartyAdapter) => KeyvLike][] = [
   ['keyv 6', (adapter) => new Keyv({ store: adapter })],
-  ['keyv 5', (adapter) => new Keyv5(adapter)],
+  ['keyv 5', (adapter) => new Keyv5({ store: adapter })],
   ['keyv 6 with an adapter of its own', (adapter) => new Keyv({ store: Object.assign(adapter, { capabilities: { expires: true } }) })],
 ]
 const outages: Mood[] = ['rejects', 'hangs', 'lies with an event', 'lies in silence']
@@ -150,7 +150,7 @@ describe('namespaces', () => {
   it.each([
     ['keyv 6, an older adapter', (namespace: string, adapter: NamespacedAdapter): KeyvLike => new Keyv({ store: adapter, namespace }), NamespacedAdapter],
     ['keyv 6, an adapter of its own', (namespace: string, adapter: NamespacedAdapter): KeyvLike => new Keyv({ store: adapter, namespace }), Keyv6Adapter],
-    ['keyv 5', (namespace: string, adapter: NamespacedAdapter): KeyvLike => new Keyv5(adapter, { namespace }), NamespacedAdapter],
+    ['keyv 5', (namespace: string, adapter: NamespacedAdapter): KeyvLike => new Keyv5({ store: adapter, namespace }), NamespacedAdapter],
   ])('%s: a second Keyv on the adapter is seen, before and after', async (_, keyvOver, Adapter) => {
     const adapter = new Adapter()
     const first = keyvOver('one', adapter)
@@ -236,6 +236,6 @@ describe('one process', () => {
     expect(keyvStore(new Keyv())).toMatchObject({ name: 'keyv (memory)', atomicAcrossProcesses: false })
     expect(keyvStore(new Keyv5())).toMatchObject({ name: 'keyv (memory)', atomicAcrossProcesses: false })
     expect(keyvStore(new Keyv({ store: new ThirdPartyAdapter() }))).toMatchObject({ name: 'keyv (ThirdPartyAdapter)', atomicAcrossProcesses: false })
-    expect(keyvStore(new Keyv5(new ThirdPartyAdapter()))).toMatchObject({ name: 'keyv (ThirdPartyAdapter)', atomicAcrossProcesses: false })
+    expect(keyvStore(new Keyv5({ store: new ThirdPartyAdapter() }))).toMatchObject({ name: 'keyv (ThirdPartyAdapter)', atomicAcrossProcesses: false })
   })
 })

@@ -11,7 +11,9 @@ import { scratchFolder } from './scratch.ts'
  */
 
 type Step =
-  | { do: 'get' | 'delete' | 'take'; key: string }
+  | { do: 'get'; key: string }
+  | { do: 'delete'; key: string }
+  | { do: 'take'; key: string }
   | { do: 'set'; key: string; value: string; ttlMs: number }
   | { do: 'compareAndSet'; key: string; expected: string | undefined; value: string; ttlMs: number }
   | { do: 'spend'; key: string; cost: number; limit: number; ttlMs: number }
@@ -21,7 +23,9 @@ const key = fc.constantFrom('a', 'b', 'n')
 const value = fc.constantFrom('', '1', 'x', '2')
 const ttlMs = fc.integer({ min: 1, max: 30 })
 const step: fc.Arbitrary<Step> = fc.oneof(
-  fc.record({ do: fc.constantFrom('get' as const, 'delete' as const, 'take' as const), key }),
+  fc.record({ do: fc.constant('get' as const), key }),
+  fc.record({ do: fc.constant('delete' as const), key }),
+  fc.record({ do: fc.constant('take' as const), key }),
   fc.record({ do: fc.constant('set' as const), key, value, ttlMs }),
   fc.record({ do: fc.constant('compareAndSet' as const), key, expected: fc.option(value, { nil: undefined }), value, ttlMs }),
   fc.record({
