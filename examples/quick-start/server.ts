@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import type { RequestListener } from 'node:http'
 import { createGateway } from '@emcy/gateway'
 import { toNodeHandler } from '@modelcontextprotocol/node'
 import { createMcpHandler, McpServer } from '@modelcontextprotocol/server'
@@ -16,9 +16,9 @@ const gateway = createGateway({
   publicUrl: `http://127.0.0.1:${port}`,
   identify: () => ({ sub: 'you' }), // the session of your own app says who is there
   servers: {
-    hello: { path: '/mcp', name: 'Hello', runtime: toNodeHandler(mcp), grants: 'none', scopes: ['hello'], workerSecret: randomBytes(32).toString('hex') },
+    hello: { path: '/mcp', name: 'Hello', runtime: toNodeHandler(mcp) as RequestListener, scopes: ['hello'], workerSecret: crypto.randomUUID() },
   },
 })
-express()
-  .use(gateway)
-  .listen(port, '127.0.0.1', () => console.log(`Emcy Gateway ready http://127.0.0.1:${port}/mcp`))
+
+const app = express().use(gateway)
+app.listen(port, '127.0.0.1', () => console.log(`Emcy Gateway ready http://127.0.0.1:${port}/mcp`))
