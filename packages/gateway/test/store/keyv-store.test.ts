@@ -107,6 +107,20 @@ describe.each(lines)('an outage under %s', (_, keyvOver) => {
     expect(bad).toMatchObject({ status: 'rejected', reason: { reason: 'keyv: one shard is down' } })
   })
 
+  it('of one read alone, told by no event, is no absence', async () => {
+    const adapter = new ThirdPartyAdapter()
+    const store = keyvStore(keyvOver(adapter))
+    await store.set('bad', 'value', minute)
+    const sound = adapter.get.bind(adapter)
+    adapter.get = async (key) => {
+      if (key.endsWith('bad')) throw new Error('one shard timed out')
+      return sound(key)
+    }
+    await expect(store.get('bad')).rejects.toMatchObject({ reason: 'keyv: one shard timed out' })
+    await expect(store.compareAndSet('bad', undefined, 'new', minute)).rejects.toBeInstanceOf(StoreUnavailable)
+    expect(await store.get('absent')).toBeUndefined()
+  })
+
   it('does not let an operation happen after its caller was told that it did not', async () => {
     const adapter = new ThirdPartyAdapter()
     const store = withDeadline(keyvStore(keyvOver(adapter), { waitMs: 20 }), 25)

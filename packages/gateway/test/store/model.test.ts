@@ -98,7 +98,7 @@ async function agrees(open: (clock: () => number) => Store, steps: Step[]): Prom
 describe('any sequence of operations', () => {
   const scratch = scratchFolder()
   afterAll(scratch.remove)
-  const steps = fc.array(step, { minLength: 1, maxLength: 60 })
+  const steps = fc.array(step, { minLength: 1, maxLength: 60, size: 'max' })
 
   it('answers as the model, in memory', async () => {
     await fc.assert(
