@@ -6,7 +6,8 @@ export const missing = 'is not set; does the environment variable that it comes 
 
 /** Turns what zod found into one error that names the option and says what to change. Values never appear in it, since they may be secrets. */
 export function explain(error: z.ZodError, root: string): ConfigError {
-  const issue = error.issues[0] as z.core.$ZodIssue
+  // A misspelt option is also a missing one; the spelling is what helps.
+  const issue = (error.issues.find(({ code }) => code === 'unrecognized_keys') ?? error.issues[0]) as z.core.$ZodIssue
   const { path, message } = deepest(issue)
   return new ConfigError(optionPath(root, path), message)
 }

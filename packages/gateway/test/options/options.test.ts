@@ -123,6 +123,16 @@ describe('defaults', () => {
     expect(parseOptions(options({}, { grants: 'none' })).config.servers.todo).toMatchObject({ provider: 'default', grants: 'none' })
   })
 
+  it('asks for openid where the identity is read from an ID token', () => {
+    const plain = { issuer: 'https://a.example.com', clientId: 'a', scopes: ['x'] }
+    const scopes = (over: object) => parseOptions(options({ downstream: { ...plain, ...over } })).config.providers.default?.scopes
+    expect(scopes({})).toEqual(['openid', 'x'])
+    expect(scopes({ identity: 'userinfo' })).toEqual(['openid', 'x'])
+    expect(scopes({ identity: 'userinfo', endpoints: { authorization: 'https://a.example.com/a', token: 'https://a.example.com/t' } })).toEqual(['x'])
+    expect(scopes({ identity: 'introspection' })).toEqual(['x'])
+    expect(parseOptions(options({ downstream: plain })).config.servers.todo?.scopes).toEqual(['x'])
+  })
+
   it('keeps the handler of a local runtime', () => {
     const handler = () => undefined
     expect(parseOptions(options({}, { runtime: handler })).config.servers.todo?.runtime).toEqual({ kind: 'local', handler })
@@ -168,6 +178,7 @@ describe('publicUrl', () => {
 describe('unknown options', () => {
   it.each<[GatewayOptions, string, string]>([
     [options({ publicURL: 'https://x' }), 'options', "did you mean 'publicUrl'?"],
+    [{ publicUrl: 'https://x', server: {} } as unknown as GatewayOptions, 'options', "did you mean 'servers'?"],
     [options({ budget: [] }), 'options', "did you mean 'budgets'?"],
     [options({ consent: { colors: {} } }), 'consent', "did you mean 'colours'?"],
     [options({}, { workerSecrte: 'x' }), 'servers.todo', "did you mean 'workerSecret'?"],
