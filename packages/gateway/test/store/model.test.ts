@@ -111,7 +111,7 @@ describe('any sequence of operations', () => {
     let files = 0
     await fc.assert(
       fc.asyncProperty(steps, (sequence) => agrees((clock) => sqliteStore(scratch.path(`${files++}.db`), { clock }), sequence)),
-      { numRuns: 60 },
+      { numRuns: 300 },
     )
   }, 60_000)
 })
