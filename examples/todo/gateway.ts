@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { createGateway } from '@emcy/gateway'
+import { createGateway, type LogOption } from '@emcy/gateway'
 import express from 'express'
 import { openDataFolder, readOrCreateSecret } from './data-folder.ts'
 import { listen, type Running } from './listen.ts'
@@ -23,6 +23,8 @@ export interface GatewayAppOptions {
   workerSecret: string
   /** Lets clients name themselves by a metadata document on this machine, as a client under development does. Never in production. */
   allowLoopbackClientDocuments?: boolean
+  /** Where the gateway's events go; one JSON line each on the standard output when left out. */
+  log?: LogOption
 }
 
 /** Starts an Express 5 app with the gateway in it, on one SQLite file. */
@@ -50,7 +52,7 @@ export async function startGateway(options: GatewayAppOptions): Promise<Running>
     store: `sqlite:${join(dataDir, 'gateway.db')}`,
     secrets: [readOrCreateSecret(dataDir, 'gateway-secret')],
     clients: { metadataDocuments: { dangerouslyAllowPrivateAddresses: options.allowLoopbackClientDocuments ?? false } },
-    log: 'stdout',
+    log: options.log ?? 'stdout',
   })
 
   const app = express()
