@@ -54,6 +54,8 @@ class Loop extends Duplex {
  */
 export function createExchange(request: RuntimeRequest, url: string, encrypted: boolean): Exchange {
   const socket = new Loop(encrypted) as unknown as Socket
+  // A library that destroys the response with an error destroys this socket with it. Servers of node:http listen for that; without a listener it would end the process.
+  socket.on('error', () => {})
   const req = new IncomingMessage(socket)
   req.method = request.method
   req.url = url
