@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { OAuthClientMetadata, OAuthClientProvider } from '@modelcontextprotocol/client'
+import type { OAuthClientMetadata, OAuthClientProvider, OAuthDiscoveryState } from '@modelcontextprotocol/client'
 
 /** How a client gets its client id. */
 export type Registration =
@@ -41,6 +41,7 @@ export class TestOAuthProvider {
   saved: Tokens | undefined
   client: { client_id: string; client_secret?: string } | undefined
   private verifier = ''
+  private discovered: OAuthDiscoveryState | undefined
   private lastState = ''
   private readonly registration: Registration
   private readonly metadata: object
@@ -96,7 +97,16 @@ export class TestOAuthProvider {
     return this.verifier
   }
 
+  saveDiscoveryState(state: OAuthDiscoveryState): void {
+    this.discovered = state
+  }
+
+  discoveryState(): OAuthDiscoveryState | undefined {
+    return this.discovered
+  }
+
   invalidateCredentials(scope: 'all' | 'client' | 'tokens' | 'verifier' | 'discovery'): void {
+    if (scope === 'all' || scope === 'discovery') this.discovered = undefined
     if (scope === 'all' || scope === 'tokens') this.saved = undefined
     if ((scope === 'all' || scope === 'client') && this.registration.kind !== 'preregistered') this.client = undefined
   }

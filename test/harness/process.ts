@@ -41,6 +41,13 @@ async function end(child: ChildProcess, exited: Promise<number | null>, signal: 
   return exited
 }
 
+/** Ends a server that was ready. One that is gone already has crashed under the test, and no test may overlook that. */
+async function stopReady(child: ChildProcess, exited: Promise<number | null>, output: () => string, signal: NodeJS.Signals): Promise<number | null> {
+  if (child.exitCode !== null && child.exitCode !== 0)
+    throw new Error(`${child.spawnargs.join(' ')} ended by itself with ${child.exitCode}\n${output().slice(-4000)}`)
+  return end(child, exited, signal)
+}
+
 /** Rejects with the end of the log when the process ends before `ready`, or when it takes too long. */
 async function untilReady<T>(ready: Promise<T>, exited: Promise<number | null>, output: () => string, what: string, timeoutMs: number): Promise<T> {
   const failure = (why: string) => new Error(`${what} ${why}\n${output().slice(-4000)}`)
@@ -82,7 +89,7 @@ export async function startModule(
     messages,
     exited,
     send: (message) => child.send(message),
-    stop: (signal = 'SIGTERM') => end(child, exited, signal),
+    stop: (signal = 'SIGTERM') => stopReady(child, exited, output, signal),
   }
 }
 
@@ -112,6 +119,6 @@ export async function startProgram(
     send: () => {
       throw new Error('this program has no channel')
     },
-    stop: (signal = 'SIGTERM') => end(child, exited, signal),
+    stop: (signal = 'SIGTERM') => stopReady(child, exited, output, signal),
   }
 }

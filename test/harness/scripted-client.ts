@@ -30,6 +30,8 @@ export class ScriptedClient {
   readonly resource: string
   readonly browser = new Browser(nativeRedirectUri)
   clientId = ''
+  /** Every code, verifier and token that passed through here: what must show up nowhere else. */
+  readonly secrets: string[] = []
 
   /**
    * @param issuer the gateway's public URL
@@ -73,12 +75,16 @@ export class ScriptedClient {
     const callback = callbackOf(page)
     const code = callback.get('code')
     if (code === null) throw new Error(`no code: ${callback}`)
+    this.secrets.push(code, verifier)
     return { code, verifier, page }
   }
 
   /** One request to the token endpoint; members that are undefined are left out. */
   async token<T = Issued>(members: Record<string, string | undefined>, headers: Record<string, string> = {}): Promise<Answer<T>> {
-    return this.post<T>('/token', { client_id: this.clientId, ...members }, headers)
+    const answer = await this.post<T>('/token', { client_id: this.clientId, ...members }, headers)
+    const { access_token, refresh_token } = answer.body as Partial<Issued>
+    this.secrets.push(...[access_token, refresh_token].filter((token) => token !== undefined))
+    return answer
   }
 
   /** Redeems a code. */
