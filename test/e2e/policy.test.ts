@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { clientV1, clientV2, signIn } from '../harness/mcp-clients.ts'
 import { TestOAuthProvider } from '../harness/oauth-provider.ts'
+import { type RawRuntime, startRawRuntime } from '../harness/raw-runtime.ts'
 import { rpc, ScriptedClient } from '../harness/scripted-client.ts'
 import { startTodo, type TodoWorld } from '../harness/todo.ts'
 
@@ -93,5 +94,42 @@ describe('JR-5 JR-6: budgets', () => {
     expect(events).toContainEqual(expect.objectContaining({ tool: 'complete_todo', decision: 'deny' }))
     expect(events).toContainEqual(expect.objectContaining({ tool: 'add_todo', decision: 'insufficient_scope' }))
     expect(events).toContainEqual(expect.objectContaining({ tool: 'list_todos', budgets: [expect.objectContaining({ name: 'calls', refused: true })] }))
+  })
+})
+
+describe('JR-8 JR-9 JR-11: lists that come in pages', () => {
+  let runtime: RawRuntime
+  let paged: TodoWorld
+  let token: string
+  const pages: Record<string, { names: string[]; nextCursor?: string }> = {
+    first: { names: ['b_tool', 'delete_all', 'a_tool'], nextCursor: '' },
+    '': { names: ['delete_one'], nextCursor: 'last' },
+    last: { names: ['c_tool'] },
+  }
+  beforeAll(async () => {
+    runtime = await startRawRuntime((request, socket) => {
+      const { id, params } = JSON.parse(request.body.toString()) as { id: number; params?: { cursor?: string } }
+      const { names, nextCursor } = pages[params?.cursor ?? 'first'] ?? { names: [] }
+      const tools = names.map((name) => ({ name, inputSchema: { type: 'object' }, 'x-own': 9007199254740993n.toString() }))
+      const body = JSON.stringify({ jsonrpc: '2.0', id, result: { resultType: 'complete', tools, nextCursor, ttlMs: 60_000, cacheScope: 'public' } })
+      socket.write(`HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`)
+    })
+    paged = await startTodo({ runtime: runtime.url, server: { policy: { default: 'allow', rules: [{ deny: ['delete_*'] }] } } })
+    token = (await new ScriptedClient(paged.issuer, paged.mcpUrl).signIn('ann')).access_token
+  }, 60_000)
+  afterAll(async () => {
+    await paged?.close()
+    await runtime?.close()
+  })
+
+  it('JR-9: filters page by page, keeps order and cursors, the empty one too, and lets a page come out empty', async () => {
+    const list = async (cursor?: string) => {
+      const answer = await rpc(paged.mcpUrl, token, { jsonrpc: '2.0', id: 1, method: 'tools/list', params: cursor === undefined ? {} : { cursor } })
+      const { tools, nextCursor, cacheScope } = (answer.message?.result ?? {}) as { tools: { name: string }[]; nextCursor?: string; cacheScope: string }
+      return { names: tools.map((tool) => tool.name), nextCursor, cacheScope }
+    }
+    expect(await list()).toEqual({ names: ['b_tool', 'a_tool'], nextCursor: '', cacheScope: 'private' })
+    expect(await list('')).toEqual({ names: [], nextCursor: 'last', cacheScope: 'private' })
+    expect(await list('last')).toEqual({ names: ['c_tool'], nextCursor: undefined, cacheScope: 'private' })
   })
 })

@@ -222,7 +222,7 @@ describe('BC-3 BC-6 BC-7 AS-10: the access token', () => {
   })
 })
 
-describe('TK-12: client authentication', () => {
+describe('AS-1 TK-12: client authentication', () => {
   it('a confidential client needs its secret', async () => {
     const client = new ScriptedClient(world.issuer, world.mcpUrl)
     client.clientId = preregistered.confidential.clientId
