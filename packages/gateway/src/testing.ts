@@ -1,4 +1,7 @@
-export { type StoreCheck, type StoreContractOptions, storeContract } from './store/contract.ts'
+export { type StoreContractOptions, storeContract } from './store/contract.ts'
 export type { StoreProcesses } from './store/contract-processes.ts'
 export { type MemoryStoreOptions, memoryStore } from './store/memory.ts'
+export type { StoreCheck } from './store/store-check.ts'
+export type { FormFiller, TestForm } from './testing/browser.ts'
+export { type ConnectOptions, connectForTest, type TestConnection, type TestTokens } from './testing/connect.ts'
 export { type MockRuntime, type MockRuntimeOptions, mockRuntime, type RuntimeCall } from './testing/mock-runtime.ts'

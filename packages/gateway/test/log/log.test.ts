@@ -22,7 +22,11 @@ const request: McpRequestEvent = {
 /** Writes events and gives what the sink got. */
 async function written(events: LogEvent[], secrets: string[] = []): Promise<LogEvent[]> {
   const got: LogEvent[] = []
-  const log = createLog((event) => void got.push(event), () => 42, secrets)
+  const log = createLog(
+    (event) => void got.push(event),
+    () => 42,
+    secrets,
+  )
   for (const event of events) log.write(event)
   await log.flush(1000)
   return got
@@ -51,7 +55,19 @@ describe('cleaning', () => {
     }
     expect(await written([whole])).toEqual([{ ...whole, time: 42 }])
     const others: LogEvent[] = [
-      { event: 'authorization.token', level: 'info', outcome: 'issued', grantType: 'refresh_token', scopes: ['a'], requestId: 'x', server: 's', subject: 'u', clientId: 'c', connectionId: 'k', reason: 'r' },
+      {
+        event: 'authorization.token',
+        level: 'info',
+        outcome: 'issued',
+        grantType: 'refresh_token',
+        scopes: ['a'],
+        requestId: 'x',
+        server: 's',
+        subject: 'u',
+        clientId: 'c',
+        connectionId: 'k',
+        reason: 'r',
+      },
       { event: 'grant.refreshed', level: 'info', provider: 'p', connectionId: 'k', subject: 'u', ms: 3 },
       { event: 'gateway.started', level: 'info', message: 'm', requestId: 'x', reason: 'r' },
     ]
@@ -59,7 +75,14 @@ describe('cleaning', () => {
   })
 
   it('drops every field that is not on the list, inside as well', async () => {
-    const sneaky = { ...request, authorization: 'Bearer x', arguments: { a: 1 }, headers: {}, ms: { total: 1, token: 'x' }, budgets: [{ name: 'n', cost: 1, left: 1, key: 'k' }] }
+    const sneaky = {
+      ...request,
+      authorization: 'Bearer x',
+      arguments: { a: 1 },
+      headers: {},
+      ms: { total: 1, token: 'x' },
+      budgets: [{ name: 'n', cost: 1, left: 1, key: 'k' }],
+    }
     expect(await written([sneaky as unknown as LogEvent])).toEqual([{ ...request, ms: { total: 1 }, budgets: [{ name: 'n', cost: 1, left: 1 }], time: 42 }])
   })
 
@@ -97,7 +120,17 @@ describe('cleaning', () => {
   ]
   it.each(planted)('removes %s, wherever it stands', async (_what, text, secret) => {
     const events: LogEvent[] = [
-      { ...request, tool: text, method: text, clientId: text, subject: text, reason: text, rule: text, dryRun: [text], budgets: [{ name: text, cost: 1, left: 1 }] },
+      {
+        ...request,
+        tool: text,
+        method: text,
+        clientId: text,
+        subject: text,
+        reason: text,
+        rule: text,
+        dryRun: [text],
+        budgets: [{ name: text, cost: 1, left: 1 }],
+      },
       { event: 'authorization.callback', level: 'error', outcome: text, reason: text, scopes: [text] },
       { event: 'grant.refresh_failed', level: 'warn', provider: text, reason: text },
       { event: 'gateway.error', level: 'error', message: text, reason: text },
@@ -201,7 +234,10 @@ describe('streams', () => {
       log.write(${JSON.stringify(request)})
       log.write({ event: 'gateway.warning', level: 'warn', message: 'careful\\nnow', reason: 'r' })
       await log.flush(1000)`
-    const child = spawn(process.execPath, ['--no-warnings', '--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NODE_OPTIONS: '' } })
+    const child = spawn(process.execPath, ['--no-warnings', '--input-type=module', '-e', program], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NODE_OPTIONS: '' },
+    })
     let [out, err] = ['', '']
     child.stdout.on('data', (chunk) => {
       out += chunk
@@ -214,7 +250,12 @@ describe('streams', () => {
   }
   it('writes one JSON line an event with stdout', async () => {
     const { out, err } = await run(`'stdout'`)
-    expect(out.trim().split('\n').map((line) => JSON.parse(line))).toEqual([
+    expect(
+      out
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    ).toEqual([
       { ...request, time: 7 },
       { event: 'gateway.warning', level: 'warn', time: 7, message: 'careful\\u000anow', reason: 'r' },
     ])

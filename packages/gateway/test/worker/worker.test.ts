@@ -12,7 +12,11 @@ afterEach(() => void server?.closeAllConnections())
 const secret = 'a-worker-secret-1'
 
 /** What a runtime answers: its contract as JSON. Headers go out as given, repeated ones included. */
-async function ask(options: WorkerContractOptions, headers: string[], mount: 'http' | 'express' | 'express4' | 'connect' = 'http'): Promise<{ status: number; body: unknown; challenge: string | undefined }> {
+async function ask(
+  options: WorkerContractOptions,
+  headers: string[],
+  mount: 'http' | 'express' | 'express4' | 'connect' = 'http',
+): Promise<{ status: number; body: unknown; challenge: string | undefined }> {
   const guard = workerContract(options)
   const answer = (req: Parameters<typeof guard>[0], res: Parameters<typeof guard>[1]) => res.end(JSON.stringify(readContract(req)))
   const listeners = {
@@ -40,7 +44,20 @@ async function ask(options: WorkerContractOptions, headers: string[], mount: 'ht
   })
 }
 
-const good = ['X-Emcy-Worker-Secret', secret, 'X-Emcy-Access-Token', 'downstream', 'X-Emcy-Subject', 'ann', 'X-Emcy-Client-Id', 'c', 'X-Emcy-Scopes', 'read write', 'X-Emcy-Request-Id', 'r']
+const good = [
+  'X-Emcy-Worker-Secret',
+  secret,
+  'X-Emcy-Access-Token',
+  'downstream',
+  'X-Emcy-Subject',
+  'ann',
+  'X-Emcy-Client-Id',
+  'c',
+  'X-Emcy-Scopes',
+  'read write',
+  'X-Emcy-Request-Id',
+  'r',
+]
 const contract = { accessToken: 'downstream', subject: 'ann', clientId: 'c', scopes: ['read', 'write'], requestId: 'r' }
 
 describe('workerContract', () => {
