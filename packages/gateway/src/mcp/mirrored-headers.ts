@@ -21,13 +21,18 @@ const nameSources: Record<string, 'name' | 'uri' | 'taskId'> = {
   'tasks/cancel': 'taskId',
 }
 
+/** The text of `MCP-Protocol-Version`, whatever it is; undefined without one. */
+export function revisionText(headers: IncomingHttpHeaders): string | undefined {
+  return headerOf(headers, 'mcp-protocol-version')
+}
+
 /**
  * What `MCP-Protocol-Version` says; undefined without one.
  *
  * @throws GatewayError `header_mismatch` for what cannot be a revision, for example two of them
  */
 export function revisionHeader(headers: IncomingHttpHeaders): string | undefined {
-  const text = headerOf(headers, 'mcp-protocol-version')
+  const text = revisionText(headers)
   if (text !== undefined && !isRevision(text)) throw mismatch('MCP-Protocol-Version is malformed.')
   return text
 }

@@ -8,7 +8,7 @@ import type { Call, RpcMessage } from './call.ts'
 import { connectionOf, type Edge, notesOf } from './edge.ts'
 import { member, readEnvelope, requestsOf } from './envelope.ts'
 import { findId } from './find-id.ts'
-import { checkMirroredHeaders, type Protocol, revisionHeader } from './mirrored-headers.ts'
+import { checkMirroredHeaders, type Protocol, revisionHeader, revisionText } from './mirrored-headers.ts'
 import { isModern } from './revision.ts'
 import { findSession } from './session.ts'
 import { step } from './step.ts'
@@ -47,8 +47,7 @@ export async function readCallBody(edge: Edge, call: Call, req: IncomingMessage)
     throw error
   })
   call.event.bytesIn = raw.length
-  const revision = revisionHeader(req.headers)
-  const { messages, batch } = readEnvelope(parse(raw, jsonDepth), revision)
+  const { messages, batch } = readEnvelope(parse(raw, jsonDepth), revisionText(req.headers))
   notes.owed = requestsOf(messages).map(({ id, method }) => ({ id, method }))
   notes.batch = batch
   note(call, messages)
