@@ -116,7 +116,7 @@ export async function startTodo(options: TodoOptions = {}): Promise<TodoWorld> {
       issuer: authorizationServerUrl,
       clientId: 'emcy-gateway',
       clientSecret,
-      scopes: ['openid', 'todos.read', 'todos.write'],
+      scopes: ['todos.read', 'todos.write'],
       resource: apiUrl,
       ...options.downstream,
     },
