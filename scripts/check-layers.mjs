@@ -21,6 +21,8 @@ const layers = {
   'mcp/': 4,
   // Ending a connection with its grant joins two folders of layer 3, and is used by two of layer 4.
   'ending/': 3.5,
+  // As does sealing both anew.
+  'rotation/': 3.5,
   'visitor/': 3,
   'clients/': 3,
   'connections/': 3,

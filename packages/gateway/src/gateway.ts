@@ -16,6 +16,7 @@ import { type ClosableLog, createLog } from './log/logger.ts'
 import { createServerSteps, type ServerSteps } from './mcp/mcp.ts'
 import type { GatewayOptions } from './options/gateway-options.ts'
 import { type Parsed, parseOptions } from './options/options.ts'
+import { type Rotation, type RotationProgress, rotateKeys } from './rotation/rotate-keys.ts'
 import { openStore } from './store/open-store.ts'
 import type { Store } from './store/store.ts'
 
@@ -40,6 +41,13 @@ export interface Gateway {
   server(name: string): ServerSteps
   /** Connections for an admin page or a script. */
   readonly connections: ConnectionsControl
+  /**
+   * Seals everything anew that another secret than the first of `secrets` sealed, while traffic runs, and says until when the others are needed. Run it once every process has the
+   * new secret first; it can be run again at any time.
+   *
+   * @throws StoreUnavailable running it again goes on where it failed
+   */
+  rotateKeys(options?: { onProgress?: (progress: RotationProgress) => void }): Promise<Rotation>
   /** What is mounted where, one line each, for printing at start. */
   describe(): string[]
   /** Ends what the gateway holds: connections to runtimes, the log, the store. Requests must have ended before; call it after `server.close()`. */
@@ -92,6 +100,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       return found
     },
     connections: createConnectionsControl(deps),
+    rotateKeys: (options: { onProgress?: (progress: RotationProgress) => void } = {}) => rotateKeys(deps, options),
     describe: () => describe(config, store),
     close: () => {
       closing ??= close()

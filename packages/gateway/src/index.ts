@@ -1,4 +1,4 @@
-export type { ConnectionFilter, ConnectionInfo, ConnectionsControl } from './account/connections-control.ts'
+export type { ConnectionFilter, ConnectionInfo, ConnectionInfos, ConnectionPaging, ConnectionsControl } from './account/connections-control.ts'
 export type {
   ArgumentTest,
   Budget,
@@ -13,7 +13,6 @@ export type {
   RuleMode,
   RuntimeHandler,
   ServerConfig,
-  TokensConfig,
   User,
   Verdict,
   When,
@@ -30,6 +29,8 @@ export type { ServerSteps } from './mcp/mcp.ts'
 export type {
   ClientsOptions,
   ConsentOptions,
+  EnterpriseIssuerOptions,
+  EnterpriseOptions,
   GatewayBasics,
   GatewayOptions,
   MemoryOptions,
@@ -42,6 +43,8 @@ export type {
   SecretOption,
   ServerOptions,
   StoreOptions,
+  TokensOptions,
 } from './options/gateway-options.ts'
+export type { Rotation, RotationProgress } from './rotation/rotate-keys.ts'
 export type { KeyvLike } from './store/keyv-like.ts'
 export type { Spent, Store } from './store/store.ts'

@@ -2,8 +2,9 @@ import type { Deps } from '../deps.ts'
 import { GatewayError } from '../errors/errors.ts'
 import { fingerprint, sameFingerprint } from '../keys/fingerprint.ts'
 import { inBackground } from '../log/background.ts'
-import { changeRecord, readRecord, type Stored } from '../store/records.ts'
+import { readRecord, type Stored } from '../store/records.ts'
 import { recordKey } from '../store/schema.ts'
+import { changeConnection } from './change-connection.ts'
 import type { Connection } from './connection.ts'
 import { use } from './connection-machine.ts'
 import { readToken } from './token-format.ts'
@@ -50,7 +51,7 @@ const writing = new WeakMap<Deps['store'], Set<string>>()
  * Records beside the request that a token was used: its first use, which makes its predecessor a replay, and hourly the connection's last use. Until that is
  * stored, each use tries again.
  */
-export function noteUse(deps: Pick<Deps, 'store' | 'clock' | 'log'>, checked: CheckedToken): void {
+export function noteUse(deps: Pick<Deps, 'store' | 'keys' | 'clock' | 'log'>, checked: CheckedToken): void {
   const { connection, stored, tokenHash } = checked
   const decide = (current: Connection | undefined) => use(current, { tokenHash }, deps.clock())
   if (decide(connection).do === 'keep') return
@@ -58,7 +59,7 @@ export function noteUse(deps: Pick<Deps, 'store' | 'clock' | 'log'>, checked: Ch
   writing.set(deps.store, busy)
   if (busy.has(connection.id)) return
   busy.add(connection.id)
-  const write = changeRecord(deps.store, 'connection', recordKey('connection', connection.id), decide, stored)
+  const write = changeConnection(deps, connection.id, decide, stored)
   inBackground(
     deps.log,
     'noting the use of an access token',

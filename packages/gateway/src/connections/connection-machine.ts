@@ -14,6 +14,8 @@ export interface FreshTokens {
   refreshHash: string
   sealedAccess: string
   sealedRefresh: string
+  /** Name of the key that signed them. */
+  keyId: string
 }
 
 /** How long things live, in milliseconds. */
@@ -94,7 +96,7 @@ export function redeem(connection: Connection | undefined, event: Redemption, no
   const { fresh, lives } = event
   const access = newEntry(fresh, 1, lives, now)
   const refresh: RefreshFamily = { hash: fresh.refreshHash, generation: 1, expiresAt: now + lives.refreshMs, used: false }
-  return issue({ ...connection, code: undefined, usedCodeHash: code.hash, lastUsedAt: now, refresh }, access, fresh, now)
+  return issue({ ...connection, code: undefined, usedCodeHash: code.hash, lastUsedAt: now, refresh }, access, fresh, fresh.keyId, now)
 }
 
 /**
@@ -163,7 +165,7 @@ function rotate(connection: Connection, family: RefreshFamily, event: Refreshmen
       sealedRefresh: fresh.sealedRefresh,
     },
   }
-  return issue({ ...connection, lastUsedAt: now, refresh: next }, access, fresh, now)
+  return issue({ ...connection, lastUsedAt: now, refresh: next }, access, fresh, fresh.keyId, now)
 }
 
 /** The successor's tokens again. Its access token is replaced when it has expired or is in its last second (`expires_in` 0), or when this request asks for other scopes than it has. */
@@ -177,13 +179,20 @@ function repeat(connection: Connection, previous: NonNullable<RefreshFamily['pre
   const { fresh, lives } = event
   const replaced = { ...previous, sealedAccess: fresh.sealedAccess }
   const next: Connection = { ...connection, lastUsedAt: now, refresh: { ...family, previous: replaced } }
-  return issue(next, newEntry(fresh, family.generation, lives, now, scopes), replaced, now)
+  return issue(next, newEntry(fresh, family.generation, lives, now, scopes), replaced, fresh.keyId, now)
 }
 
-function issue(connection: Connection, access: AccessTokenEntry, sealed: { sealedAccess: string; sealedRefresh: string }, now: number): Exchange {
+function issue(
+  connection: Connection,
+  access: AccessTokenEntry,
+  { sealedAccess, sealedRefresh }: { sealedAccess: string; sealedRefresh: string },
+  keyId: string,
+  now: number,
+): Exchange {
   const accessTokens = [...connection.accessTokens.filter(({ expiresAt }) => now < expiresAt), access].slice(-maxAccessTokens)
-  const next: Connection = { ...connection, accessTokens, expiresAt: Math.max(connection.refresh?.expiresAt ?? 0, access.expiresAt) }
-  const { sealedAccess, sealedRefresh } = sealed
+  const expiresAt = Math.max(connection.refresh?.expiresAt ?? 0, access.expiresAt)
+  const others = Object.entries(connection.signedUntil ?? {}).filter(([, until]) => now < until)
+  const next: Connection = { ...connection, accessTokens, expiresAt, signedUntil: { ...Object.fromEntries(others), [keyId]: expiresAt } }
   return { do: 'write', next, ttlMs: ttlOf(next, now), answer: { is: 'issued', connection: next, access, sealedAccess, sealedRefresh } }
 }
 

@@ -67,4 +67,6 @@ export interface Connection {
   usedCodeHash: string | undefined
   accessTokens: AccessTokenEntry[]
   refresh: RefreshFamily | undefined
+  /** Name of each key of the ring that signed a code or token of this connection → when the last of these expires: until then the key has to stay in the ring. */
+  signedUntil?: Record<string, number>
 }

@@ -2,15 +2,18 @@ import type { Identity, ServerConfig } from '../config.ts'
 import type { Deps } from '../deps.ts'
 import { GatewayError } from '../errors/errors.ts'
 import { fingerprint } from '../keys/fingerprint.ts'
-import { inBackground } from '../log/background.ts'
 import { parseRecord, readRecord } from '../store/records.ts'
 import { recordKey } from '../store/schema.ts'
 import { type Connection, subjectKey } from './connection.ts'
-import { indexConnection, unindexConnection } from './index-by-subject.ts'
+import { indexBySubject } from './index-by-subject.ts'
+import { indexInShard } from './index-of-all.ts'
 import { mintToken, newConnectionId, readToken } from './token-format.ts'
+import { unindex } from './unindex.ts'
 
 export { type CheckedToken, checkAccessToken, noteUse } from './access-token.ts'
+export { resealConnection, resealed } from './change-connection.ts'
 export { connectionsOf } from './index-by-subject.ts'
+export { type ConnectionPage, listConnections, progressOf } from './index-of-all.ts'
 export { ConnectionEnded, type Issued, redeemCode, refreshTokens, type TokenResponse } from './token-exchange.ts'
 export { newConnectionId } from './token-format.ts'
 
@@ -63,11 +66,12 @@ export async function openConnection(deps: ConnectionDeps, wanted: NewConnection
     usedCodeHash: undefined,
     accessTokens: [],
     refresh: undefined,
+    signedUntil: { [deps.keys.ids[0] as string]: now + lifeMs },
   }
   const isNew = await deps.store.compareAndSet(recordKey('connection', id), undefined, JSON.stringify(connection), lifeMs)
   if (!isNew) throw new GatewayError('internal_error', { reason: `a connection ${id} exists already` })
-  // Before the code leaves: a connection that its user cannot find could not be ended by them.
-  if (identity) await indexConnection(deps, subjectKey(identity), id)
+  // Before the code leaves: a connection that nobody finds could not be ended. A crash in between leaves one whose code nobody has, and which dies with that.
+  await Promise.all([indexInShard(deps, id), identity && indexBySubject(deps, subjectKey(identity), id)])
   return { connectionId: id, code }
 }
 
@@ -80,9 +84,7 @@ export async function endConnection(deps: ConnectionDeps, connectionId: string):
   const raw = await deps.store.take(recordKey('connection', connectionId))
   if (raw === undefined) return undefined
   const connection = parseRecord<Connection>('connection', raw)
-  if (connection.identity) {
-    inBackground(deps.log, 'removing a connection from its index', unindexConnection(deps, subjectKey(connection.identity), connectionId))
-  }
+  unindex(deps, connection)
   return connection
 }
 

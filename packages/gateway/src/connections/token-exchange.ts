@@ -3,12 +3,14 @@ import { OAuthError } from '../errors/oauth-error.ts'
 import { fingerprint } from '../keys/fingerprint.ts'
 import { s256Challenge } from '../lib/pkce.ts'
 import { inBackground } from '../log/background.ts'
-import { type Change, changeRecord } from '../store/records.ts'
+import type { Change } from '../store/records.ts'
 import { recordKey } from '../store/schema.ts'
+import { changeConnection } from './change-connection.ts'
 import { type Connection, subjectKey } from './connection.ts'
 import { type ExchangeAnswer, type FreshTokens, type Lifetimes, type RefusalReason, redeem, refresh } from './connection-machine.ts'
-import { indexConnection, unindexConnection } from './index-by-subject.ts'
+import { indexBySubject } from './index-by-subject.ts'
 import { mintToken, readToken, type TokenKind, type TokenParts } from './token-format.ts'
+import { unindex } from './unindex.ts'
 
 type ExchangeDeps = Pick<Deps, 'store' | 'keys' | 'random' | 'clock' | 'config' | 'log'>
 
@@ -91,7 +93,7 @@ export async function refreshTokens(
   const scopes = scopesOf(given.scope)
   const issued = await exchange(deps, parts, clientId, (current, now) => refresh(current, { ...event, scopes }, now))
   const { identity, id } = issued.connection
-  if (identity) inBackground(deps.log, 'renewing the index of a user', indexConnection(deps, subjectKey(identity), id))
+  if (identity) inBackground(deps.log, 'renewing the index of a user', indexBySubject(deps, subjectKey(identity), id))
   return issued
 }
 
@@ -118,6 +120,7 @@ function prepare(deps: ExchangeDeps, { connectionId, generation }: TokenParts): 
       refreshHash: fingerprint(renewed),
       sealedAccess: deps.keys.seal(access, key),
       sealedRefresh: deps.keys.seal(renewed, key),
+      keyId: deps.keys.ids[0] as string,
     },
     lives: { accessMs: accessTokenSeconds * 1000, refreshMs: refreshTokenSeconds * 1000, graceMs: refreshGraceSeconds * 1000 },
   }
@@ -131,7 +134,7 @@ async function exchange(
 ): Promise<Issued> {
   const key = recordKey('connection', connectionId)
   const now = deps.clock()
-  const answer = await changeRecord<Connection, ExchangeAnswer>(deps.store, 'connection', key, (current) => decide(current, now))
+  const answer = await changeConnection(deps, connectionId, (current) => decide(current, now))
   if (answer.is === 'ended') throw over(deps, answer.connection, answer.reason)
   if (answer.is === 'refused') {
     if (answer.reason === 'other client') {
@@ -156,6 +159,6 @@ function over(deps: ExchangeDeps, connection: Connection, reason: string): Conne
   const subject = identity && subjectKey(identity)
   const event = { event: 'authorization.replay', level: 'warn', outcome: 'connection ended' } as const
   deps.log.write({ ...event, reason, clientId, connectionId: id, server, ...(subject !== undefined && { subject }) })
-  if (subject !== undefined) inBackground(deps.log, 'removing a connection from its index', unindexConnection(deps, subject, id))
+  unindex(deps, connection)
   return new ConnectionEnded(connection, reason)
 }

@@ -77,6 +77,21 @@ export function changeGrant<A>(
   return changeRecord<Grant, A>(deps.store, 'grant', key, onSealed, known)
 }
 
+/**
+ * Seals a grant under the first key of the ring, unless that sealed it already.
+ *
+ * @returns how it was before; `unreadable`: no key of the ring opens it, so it stays as it is
+ */
+export function resealGrant(deps: Pick<Deps, 'store' | 'keys' | 'clock'>, key: string): Promise<'current' | 'older' | 'unreadable' | 'absent'> {
+  return changeRecord<Grant, 'current' | 'older' | 'unreadable' | 'absent'>(deps.store, 'grant', key, (grant) => {
+    if (!grant) return { do: 'keep', answer: 'absent' }
+    const sealed = deps.keys.reseal(grant.sealed, key)
+    if (sealed === undefined) return { do: 'keep', answer: 'unreadable' }
+    if (sealed === grant.sealed) return { do: 'keep', answer: 'current' }
+    return { do: 'write', next: { ...grant, sealed }, ttlMs: Math.max(1, Math.ceil(grant.expiresAt - deps.clock())), answer: 'older' }
+  })
+}
+
 function openGrant(deps: Pick<Deps, 'keys'>, key: string, grant: Grant): OpenGrant | undefined {
   const { sealed: _sealed, ...rest } = grant
   const tokens = readGrantTokens(deps, key, grant)

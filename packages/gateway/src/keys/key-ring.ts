@@ -11,20 +11,27 @@ export interface KeyRing {
   seal(plaintext: string, context: string): string
   /** The plaintext, or undefined when no key opens it, it was changed, or the context differs. */
   open(sealed: string, context: string): string | undefined
+  /** The value under the first key: the same text when that sealed it already; undefined when no key opens it. */
+  reseal(sealed: string, context: string): string | undefined
   /** Truncated HMAC-SHA-256 (128 bits, base64url, 22 characters) under the first key. `purpose` separates uses. */
   sign(data: string, purpose: string): string
   /** Constant time; true when any key of the ring made this MAC. */
   verify(data: string, purpose: string, mac: string): boolean
+  /** One short name a key, in the ring's order: stored with what a key signed, so that it is known until when the key is needed. Tells nothing of the key. */
+  readonly ids: readonly string[]
 }
 
 interface Key {
   seal: Buffer
   sign: Buffer
+  id: string
 }
 
 /** Fewest characters of a secret: 32 characters of base64url are 192 bits. */
 const shortestSecret = 32
 const macBytes = 16
+/** 48 bits: two keys of one ring never share a name in practice, and if they did, a key would be said to be needed longer than it is. */
+const idBytes = 6
 
 /**
  * Makes the key ring of `secrets`. Each secret gives one key to seal and one to sign with (HKDF-SHA-256, RFC 5869), so neither use can weaken the other.
@@ -36,14 +43,21 @@ export function createKeyRing(secrets: readonly string[]): KeyRing {
   checkSecrets(secrets)
   const keys = secrets.map(deriveKey)
   const first = keys[0] as Key
+  const open = (sealed: string, context: string): string | undefined => {
+    for (const key of keys) {
+      const plaintext = openWith(key.seal, sealed, context)
+      if (plaintext !== undefined) return plaintext
+    }
+    return undefined
+  }
   return {
+    ids: keys.map(({ id }) => id),
     seal: (plaintext, context) => sealWith(first.seal, plaintext, context),
-    open(sealed, context) {
-      for (const key of keys) {
-        const plaintext = openWith(key.seal, sealed, context)
-        if (plaintext !== undefined) return plaintext
-      }
-      return undefined
+    open,
+    reseal(sealed, context) {
+      if (openWith(first.seal, sealed, context) !== undefined) return sealed
+      const plaintext = open(sealed, context)
+      return plaintext === undefined ? undefined : sealWith(first.seal, plaintext, context)
     },
     sign: (data, purpose) => macOf(first, data, purpose),
     verify: (data, purpose, mac) => keys.some((key) => sameFingerprint(macOf(key, data, purpose), mac)),
@@ -61,8 +75,8 @@ function checkSecrets(secrets: readonly string[]): void {
 }
 
 function deriveKey(secret: string): Key {
-  const derive = (use: string) => Buffer.from(hkdfSync('sha256', secret, 'emcy-gateway', use, 32))
-  return { seal: derive('seal 1'), sign: derive('sign 1') }
+  const derive = (use: string, bytes = 32) => Buffer.from(hkdfSync('sha256', secret, 'emcy-gateway', use, bytes))
+  return { seal: derive('seal 1'), sign: derive('sign 1'), id: derive('id 1', idBytes).toString('base64url') }
 }
 
 function macOf(key: Key, data: string, purpose: string): string {

@@ -36,6 +36,7 @@ export const schema = {
   approval: { prefix: 'approval', version: 1, about: 'a remembered consent', life: 'a year, renewed by use', upgrade: {} },
   stepUp: { prefix: 'step-up', version: 1, about: 'scopes refused to a connection, offered at its next authorization', life: 'an hour', upgrade: {} },
   subject: { prefix: 'subject', version: 1, about: "ids of one user's connections", life: 'that of the longest-lived connection', upgrade: {} },
+  shard: { prefix: 'connections', version: 1, about: 'ids of all connections, in 1,024 shards', life: 'ten years from its last change', upgrade: {} },
   spend: { prefix: 'spend', version: 1, about: 'a counter: a budget in its window, or a rate', life: 'its window', upgrade: {} },
   used: { prefix: 'used', version: 1, about: 'a jti that was presented (RFC 7523 §3)', life: 'until the assertion expires', upgrade: {} },
 } as const satisfies Record<string, RecordKind>

@@ -37,7 +37,13 @@ const pending: Connection = {
 }
 
 /** Names stand for hashes and sealed tokens: `at1` is a first access token, `sealed at1` its sealed form. */
-const fresh = (name: string) => ({ accessHash: `at${name}`, refreshHash: `rt${name}`, sealedAccess: `sealed at${name}`, sealedRefresh: `sealed rt${name}` })
+const fresh = (name: string, keyId = 'key1') => ({
+  accessHash: `at${name}`,
+  refreshHash: `rt${name}`,
+  sealedAccess: `sealed at${name}`,
+  sealedRefresh: `sealed rt${name}`,
+  keyId,
+})
 
 const redemption: Redemption = {
   codeHash: 'code',
