@@ -77,7 +77,7 @@ function pathProblem(given: string): string | undefined {
   return undefined
 }
 
-/** The origin of a web page, as browsers send it. */
+/** The origin of a web page, as browsers send it; `*` for every one. */
 export const origin = z
   .string()
-  .refine((given) => URL.parse(given)?.origin === given, "must be an origin as browsers send it, for example 'https://app.example.com'")
+  .refine((given) => given === '*' || URL.parse(given)?.origin === given, "must be '*' or an origin as browsers send it, for example 'https://app.example.com'")

@@ -191,6 +191,11 @@ const checks: Record<string, Check> = {
     assert.deepEqual(await store.spend(key, -9, 5, minute), { allowed: true, used: 0 })
     assert.deepEqual(await store.spend(key, 5, 5, minute), { allowed: true, used: 5 })
   },
+  'a refund meant for an earlier counter leaves a later one as it is': async (store, key) => {
+    await store.spend(key, 3, 5, minute)
+    assert.deepEqual(await store.spend(key, -1, 5, minute / 2), { allowed: true, used: 3 })
+    assert.deepEqual(await store.spend(key, -1, 5, minute), { allowed: true, used: 2 })
+  },
   "a counter's life starts with its first unit, and nothing prolongs it": async (store, key) => {
     const life = 60
     await store.spend(key, 0, 5, minute)

@@ -82,6 +82,7 @@ export function keyvStore(keyv: KeyvLike, options: KeyvStoreOptions = {}): Store
         if (typeof entry?.value === 'string') throw new TypeError(`${key} holds a value, not a counter`)
         const used = entry?.value ?? 0
         if (cost >= 0 && used + cost > limit) return { allowed: false, used }
+        if (cost < 0 && entry && entry.expires > Date.now() + ttlMs) return { allowed: true, used }
         const after = Math.max(0, used + cost)
         if (after !== used) await write(key, record, { value: after, expires: entry?.expires ?? Date.now() + ttlMs })
         return { allowed: true, used: after }

@@ -82,6 +82,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
       if (typeof entry?.value === 'string') throw new TypeError(`${key} holds a value, not a counter`)
       const used = entry?.value ?? 0
       if (cost >= 0 && used + cost > limit) return { allowed: false, used }
+      if (cost < 0 && entry && entry.expires > clock() + ttlMs) return { allowed: true, used }
       const after = Math.max(0, used + cost)
       if (entry) entry.value = after
       else if (cost > 0) write(key, after, ttlMs)

@@ -26,7 +26,9 @@ export function prepareStatements(database: DatabaseSync) {
       WHERE entries.expires <= :now OR (typeof(entries.value) = 'integer' AND entries.value + excluded.value <= :limit)
       RETURNING value`),
     refund: database.prepare(`
-      UPDATE entries SET value = max(0, value + CAST(:cost AS INTEGER)) WHERE key = :key AND expires > :now AND typeof(value) = 'integer' RETURNING value`),
+      UPDATE entries SET value = max(0, value + CAST(:cost AS INTEGER))
+      WHERE key = :key AND expires > :now AND expires <= :now + :ttl AND typeof(value) = 'integer'
+      RETURNING value`),
     removeExpired: database.prepare(`
       DELETE FROM entries WHERE rowid IN (SELECT rowid FROM entries WHERE expires <= ? ORDER BY expires LIMIT ${removedAtOnce})`),
   }

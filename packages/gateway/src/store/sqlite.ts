@@ -82,7 +82,7 @@ export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Sto
     async spend(key, cost, limit, ttlMs) {
       checkSpend(cost, limit, ttlMs)
       if (cost < 0) {
-        const row = await write(() => only(statements.refund.all({ key, cost, now: clock() })))
+        const row = await write(() => only(statements.refund.all({ key, cost, now: clock(), ttl: ttlMs })))
         return { allowed: true, used: row ? Number(row.value) : await usedOf(key) }
       }
       if (cost > 0 && cost <= limit) {

@@ -24,7 +24,8 @@ export interface Store {
   compareAndSet(key: string, expected: string | undefined, next: string, ttlMs: number): Promise<boolean>
   /**
    * Adds `cost` to a counter unless that would exceed `limit`; the counter's life of `ttlMs` starts with its first unit. A refused spend costs nothing.
-   * A negative `cost` refunds and is always allowed; the counter never goes below 0, and a refund never creates one.
+   * A negative `cost` refunds and is always allowed; the counter never goes below 0, and a refund never creates one. `ttlMs` then is the longest life that the
+   * charged counter can still have: one with more is a later counter, which these units are not in, and stays as it is.
    */
   spend(key: string, cost: number, limit: number, ttlMs: number): Promise<Spent>
   close(): Promise<void>

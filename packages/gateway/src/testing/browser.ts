@@ -106,17 +106,17 @@ function formOf(html: string, page: URL): TestForm | undefined {
 
 function attributesOf(tag: string): Record<string, string | undefined> {
   const found = tag.matchAll(/([a-z][a-z0-9-]*)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+)))?/gi)
-  return Object.fromEntries([...found].map(([, name = '', a, b, c]) => [name.toLowerCase(), unescape(a ?? b ?? c ?? '')]))
+  return Object.fromEntries([...found].map(([, name = '', a, b, c]) => [name.toLowerCase(), decoded(a ?? b ?? c ?? '')]))
 }
 
 function wordsOf(html: string): string {
   const shown = html.replace(/<(style|script|title)\b[\s\S]*?<\/\1>/gi, ' ').replace(/<[^>]*>/g, ' ')
-  return unescape(shown).replace(/\s+/g, ' ').trim().slice(0, 500)
+  return decoded(shown).replace(/\s+/g, ' ').trim().slice(0, 500)
 }
 
 const entities: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" }
 
-function unescape(text: string): string {
+function decoded(text: string): string {
   return text.replace(/&(?:#x([0-9a-f]+)|#(\d+)|([a-z]+));/gi, (whole, hex?: string, decimal?: string, name?: string) => {
     if (hex !== undefined) return String.fromCodePoint(Number.parseInt(hex, 16))
     if (decimal !== undefined) return String.fromCodePoint(Number(decimal))

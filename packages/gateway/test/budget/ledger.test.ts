@@ -176,6 +176,30 @@ describe('several budgets', () => {
   })
 })
 
+describe('a refund that comes late', () => {
+  it('does not touch the counter that began meanwhile', async () => {
+    const { deps, advance } = world()
+    const burst = [budget({ limit: 2, window: { seconds: 10 } })]
+    granted(await reserve(deps, burst, caller()))
+    advance(9_000)
+    const late = granted(await reserve(deps, burst, caller()))
+    advance(2_000)
+    granted(await reserve(deps, burst, caller()))
+    granted(await reserve(deps, burst, caller()))
+    await late.refund()
+    refused(await reserve(deps, burst, caller()))
+  })
+  it('does nothing after the window', async () => {
+    const { deps, advance } = world()
+    const hourly = [budget({ limit: 1, window: 'hour' })]
+    const late = granted(await reserve(deps, hourly, caller()))
+    advance(3_600_000)
+    granted(await reserve(deps, hourly, caller()))
+    await late.refund()
+    refused(await reserve(deps, hourly, caller()))
+  })
+})
+
 describe('dry-run', () => {
   it('counts, notes and never refuses', async () => {
     const { deps } = world()

@@ -57,6 +57,7 @@ function model(clock: () => number): (step: Step) => unknown {
       if (entry && !entry.counts) return 'a mistake'
       const used = Number(entry?.value ?? 0)
       if (step.cost >= 0 && used + step.cost > step.limit) return { allowed: false, used }
+      if (step.cost < 0 && entry && entry.expires > expires) return { allowed: true, used }
       const after = Math.max(0, used + step.cost)
       if (entry || step.cost > 0) held.set(step.key, { value: String(after), counts: true, expires: entry?.expires ?? expires })
       return { allowed: true, used: after }
