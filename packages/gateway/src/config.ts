@@ -1,4 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { SigningKey } from './keys/signing-key.ts'
+import type { ScopeHierarchy } from './lib/scope-hierarchy.ts'
 
 /*
  * The complete, frozen configuration that `options/` parses a team's options into. Everything is present, defaults filled in, units in the names.
@@ -43,12 +45,14 @@ export interface ServerConfig {
   provider: string | undefined
   /** `own`: one downstream grant a connection; `shared`: one a user at this server; `none`: no access token goes to the runtime. */
   grants: 'own' | 'shared' | 'none'
+  /** Where the downstream token of a service, which has no user, comes from; undefined: services get no token for a server with grants (EX-5). */
+  serviceGrant: 'client_credentials' | undefined
   headers: WorkerHeaderNames
   /** The gateway's policy first, then the server's own; none: everything is allowed. Each has to let a call pass. */
   policies: Policy[]
   /** The gateway's and the server's own. */
   budgets: Budget[]
-  /** Browser origins allowed besides publicUrl's. */
+  /** Browser origins allowed besides publicUrl's; `*` for every one. */
   origins: string[]
   refusals: 'agent' | 'http'
 }
@@ -104,6 +108,23 @@ export interface PreregisteredClient {
   jwks?: { keys: Record<string, Json>[] }
   jwksUri?: string
   scopes?: string[]
+  /** May get tokens for itself, without a user (`client_credentials`). */
+  service?: boolean
+  /** May ask about tokens (RFC 7662). */
+  introspect?: boolean
+  /** Gets no access token without a DPoP proof (RFC 9449 §5.2). */
+  dpopBoundAccessTokens?: boolean
+}
+
+/** An identity provider whose assertions about users are taken (ID-JAG). */
+export interface EnterpriseIssuer {
+  /** `iss` of its assertions, to the character. */
+  issuer: string
+  /** Its public keys; with neither of the two they are found by OpenID Connect Discovery. */
+  jwks: { keys: Record<string, Json>[] } | undefined
+  jwksUri: string | undefined
+  /** Who its user is at the downstream provider; undefined: the same issuer and `sub`. */
+  identify: ((claims: Record<string, Json>) => Identity | undefined | Promise<Identity | undefined>) | undefined
 }
 
 /** Which clients may come. */
@@ -135,6 +156,10 @@ export interface TokensConfig {
   refreshTokenSeconds: number
   codeSeconds: number
   refreshGraceSeconds: number
+  /** `opaque`, or `jwt` (RFC 9068) for teams whose other services verify them. */
+  accessTokenFormat: 'opaque' | 'jwt'
+  /** The first signs, all are published. */
+  signingKeys: SigningKey[]
 }
 
 /** Bounds on what comes in and how long things may take. */
@@ -161,6 +186,8 @@ export interface EndpointsConfig {
   token: string
   register: string
   revoke: string
+  introspect: string
+  jwks: string
   account: string
 }
 
@@ -177,6 +204,9 @@ export interface Config {
   providers: Record<string, ProviderConfig>
   servers: Record<string, ServerConfig>
   clients: ClientsConfig
+  /** By issuer; empty: enterprise-managed authorization is off. */
+  enterprise: Record<string, EnterpriseIssuer>
+  scopeHierarchy: ScopeHierarchy
   consent: ConsentConfig
   tokens: TokensConfig
   limits: LimitsConfig

@@ -16,9 +16,12 @@ import { token } from './token.ts'
 
 type Handler = (deps: FrontDeps, req: IncomingMessage, res: ServerResponse, requestId: string) => Promise<void>
 
+/** Endpoints that stand elsewhere: a document of discovery, and the account page. */
+type Endpoint = Exclude<keyof EndpointsConfig, 'jwks' | 'account'>
+
 /** One endpoint of the authorization server. */
 interface Route {
-  endpoint: keyof EndpointsConfig
+  endpoint: Endpoint
   methods: Record<string, Handler>
   /** `browser`: people see it, errors are pages, and no other origin may read it (AZ-4); `client`: programs call it, errors are JSON, any origin may (TK-11). */
   for: 'browser' | 'client'
@@ -70,8 +73,8 @@ const events = {
   token: 'authorization.token',
   register: 'authorization.register',
   revoke: 'authorization.revoke',
-  account: 'authorization.account',
-} as const satisfies Record<keyof EndpointsConfig, string>
+  introspect: 'authorization.introspect',
+} as const satisfies Record<Endpoint, string>
 
 function logError(deps: FrontDeps, { endpoint }: Route, error: unknown, requestId: string): void {
   const { code, status, reason, message } = error as { code?: string; status?: number; reason?: string; message?: string }

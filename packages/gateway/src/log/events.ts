@@ -57,6 +57,7 @@ export interface AuthorizationEvent extends EventBase {
     | 'authorization.token'
     | 'authorization.register'
     | 'authorization.revoke'
+    | 'authorization.introspect'
     | 'authorization.account'
     | 'authorization.replay'
   outcome: string

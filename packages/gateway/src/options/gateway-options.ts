@@ -1,17 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import type {
-  Budget,
-  EndpointsConfig,
-  Identity,
-  Json,
-  LimitsConfig,
-  Policy,
-  ProviderTokens,
-  RuntimeHandler,
-  TokensConfig,
-  User,
-  WorkerHeaderNames,
-} from '../config.ts'
+import type { Budget, EndpointsConfig, Identity, Json, LimitsConfig, Policy, ProviderTokens, RuntimeHandler, User, WorkerHeaderNames } from '../config.ts'
 import type { LogOption } from '../log/sink.ts'
 import type { KeyvLike } from '../store/keyv-like.ts'
 import type { Store } from '../store/store.ts'
@@ -47,8 +35,18 @@ export interface GatewayBasics {
   onMismatch?: 'block' | 'ask'
   /** Consent page. */
   consent?: ConsentOptions
-  /** Lifetimes: `accessTokenSeconds` 3600, `refreshTokenSeconds` 2592000 (30 days), `codeSeconds` 60, `refreshGraceSeconds` 60. */
-  tokens?: Partial<TokensConfig>
+  /** What the gateway issues: lifetimes, and the format of access tokens. */
+  tokens?: TokensOptions
+  /**
+   * Enterprise-managed authorization: identity providers whose assertions about users (ID-JAG) are taken at the token endpoint, without a visit to the consent page. Left out:
+   * off. See docs/enterprise.md.
+   */
+  enterprise?: EnterpriseOptions
+  /**
+   * Scope → scopes that it includes: whoever holds the broader one meets every need of the narrower (BC-13). What a narrower one includes is included too. Each is a
+   * scope of some server.
+   */
+  scopeHierarchy?: Record<string, string[]>
   /** Who may call what on every server; a server's own policy comes on top. Left out: everything is allowed. */
   policy?: Policy
   /** Budgets counted over all servers; a server's own come on top. */
@@ -98,6 +96,11 @@ export interface ServerOptions {
    * `none`: the runtime gets no access token, though users still sign in where there is a provider.
    */
   grants?: 'own' | 'shared' | 'none'
+  /**
+   * Where the downstream token of a service comes from, which calls without a user: `client_credentials`, a token of the gateway's own at the provider. Left out: services
+   * get no token for a server whose runtime works with users' grants, since no user's is ever lent to them.
+   */
+  serviceGrant?: 'client_credentials'
   /** Which provider, when there are several in `downstream`. */
   provider?: string
   /** What the consent page calls it; its key in `servers` when left out. */
@@ -113,7 +116,7 @@ export interface ServerOptions {
   policy?: Policy
   /** On top of the gateway's; names are unique over all of them. */
   budgets?: Budget[]
-  /** Browser origins that may call, besides the one of `publicUrl`. */
+  /** Browser origins that may call, besides the one of `publicUrl`; `*` for every one. */
   origins?: string[]
   /** `agent` (default): refusals that MCP clients survive; `http`: HTTP statuses, for callers that are no MCP clients. */
   refusals?: 'agent' | 'http'
@@ -191,8 +194,8 @@ export interface PreregisteredClientOptions {
   clientId: string
   /** 16 characters or more: a confidential client. */
   clientSecret?: SecretOption
-  /** https, or http on a loopback host, where the port is free. */
-  redirectUris: string[]
+  /** https, or http on a loopback host, where the port is free. Left out only where nobody signs in with it: with `service` or `introspect`. */
+  redirectUris?: string[]
   /** What the consent page calls it. */
   name: string
   /** Public keys, for `private_key_jwt`. */
@@ -200,6 +203,50 @@ export interface PreregisteredClientOptions {
   jwksUri?: string
   /** Upper bound on its scopes. */
   scopes?: string[]
+  /** It may get tokens for itself, without a user (grant `client_credentials`). Needs a secret or keys. */
+  service?: boolean
+  /** It may ask about tokens at the introspection endpoint (RFC 7662). Needs a secret or keys. */
+  introspect?: boolean
+  /** It gets access tokens only with a DPoP proof (RFC 9449 §5.2). */
+  dpopBoundAccessTokens?: boolean
+}
+
+/** What the gateway issues. */
+export interface TokensOptions {
+  /** Life of an access token; 3600. */
+  accessTokenSeconds?: number
+  /** Idle life of a refresh token, started anew by each use; 2592000, which is 30 days. */
+  refreshTokenSeconds?: number
+  /** Life of an authorization code; 60. */
+  codeSeconds?: number
+  /** How long a rotated refresh token still answers; 60. */
+  refreshGraceSeconds?: number
+  /**
+   * `opaque` (default), or `jwt` (RFC 9068) where other services of the team verify access tokens by themselves. At the gateway both are checked against the store, so a revoked
+   * one is refused at once; a service that only verifies the signature learns of it when the token expires.
+   */
+  accessTokenFormat?: 'opaque' | 'jwt'
+  /** Private JWKs for `jwt`: EC on P-256, OKP on Ed25519, or RSA of 2048 bits or more. The first signs, all are published: put a new one first, drop an old one when its tokens have expired. */
+  signingKeys?: Record<string, Json>[]
+}
+
+/** Identity providers whose assertions are taken, by issuer to the character. */
+export interface EnterpriseOptions {
+  issuers: Record<string, EnterpriseIssuerOptions>
+}
+
+/** One identity provider of {@link EnterpriseOptions}. */
+export interface EnterpriseIssuerOptions {
+  /** Its public keys as they are. */
+  jwks?: { keys: Record<string, Json>[] }
+  /** Where its public keys stand; found by OpenID Connect Discovery when both are left out. */
+  jwksUri?: string
+  /**
+   * Who its user is at the downstream provider. Left out: the provider itself made the assertion, or knows the same issuer and `sub`. Undefined refuses the user.
+   *
+   * @param claims of the assertion, checked
+   */
+  identify?: (claims: Record<string, Json>) => Identity | undefined | Promise<Identity | undefined>
 }
 
 /** The consent page. Nothing here can remove a warning or a field of it. */

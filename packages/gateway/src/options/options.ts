@@ -1,16 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import { redirectUriProblem } from '../clients/redirect-uri.ts'
-import type { Budget, ClientsConfig, Config, EndpointsConfig, LimitsConfig, TokensConfig } from '../config.ts'
+import type { Budget, Config, EndpointsConfig, LimitsConfig } from '../config.ts'
 import { ConfigError } from '../errors/errors.ts'
 import { isLoopbackHost } from '../lib/loopback.ts'
 import type { LogOption } from '../log/sink.ts'
 import { words } from '../pages/words.ts'
 import { isKeyv, isMapBacked } from '../store/keyv-like.ts'
+import { parseClients } from './clients.ts'
 import { closest, explain } from './explain.ts'
 import type { GatewayOptions, StoreOptions } from './gateway-options.ts'
 import { parseProviders } from './providers.ts'
 import { optionsSchema, type ParsedOptions } from './schema.ts'
 import { checkRequiredScopes, parseServer } from './servers.ts'
+import { parseEnterprise, parseScopeHierarchy, parseTokens } from './tokens.ts'
 
 /** What options come to. */
 export interface Parsed {
@@ -38,9 +39,6 @@ export const defaultLimits: LimitsConfig = {
   storeSeconds: 1,
 }
 
-/** Defaults of `options.tokens`. */
-export const defaultTokens: TokensConfig = { accessTokenSeconds: 3600, refreshTokenSeconds: 2_592_000, codeSeconds: 60, refreshGraceSeconds: 60 }
-
 /** Defaults of `options.endpoints`. */
 export const defaultEndpoints: EndpointsConfig = {
   authorize: '/authorize',
@@ -49,6 +47,8 @@ export const defaultEndpoints: EndpointsConfig = {
   token: '/token',
   register: '/register',
   revoke: '/revoke',
+  introspect: '/introspect',
+  jwks: '/jwks',
   account: '/account',
 }
 
@@ -78,7 +78,9 @@ export function parseOptions(given: GatewayOptions): Parsed {
     servers,
     clients: parseClients(options, scopes, warnings),
     consent: parseConsent(options, place.origin),
-    tokens: { ...defaultTokens, ...options.tokens },
+    enterprise: parseEnterprise(options),
+    scopeHierarchy: parseScopeHierarchy(options, scopes),
+    tokens: parseTokens(options),
     limits: { ...defaultLimits, ...options.limits },
     identify: options.identify,
     onMismatch: options.onMismatch ?? 'block',
@@ -139,38 +141,6 @@ function checkBudgetNames({ budgets = [], servers }: ParsedOptions): void {
       seen.set(name, `${option}[${index}]`)
     }
   }
-}
-
-function parseClients({ clients = {} }: ParsedOptions, scopes: readonly string[], warnings: string[]): ClientsConfig {
-  const { preregistered = [], metadataDocuments = {}, registration = {} } = clients
-  for (const [index, client] of preregistered.entries()) {
-    const option = `clients.preregistered[${index}]`
-    if (preregistered.findIndex((other) => other.clientId === client.clientId) < index) throw new ConfigError(`${option}.clientId`, 'stands twice')
-    if ([client.clientSecret, client.jwks, client.jwksUri].filter((proof) => proof !== undefined).length > 1) {
-      throw new ConfigError(option, 'needs one of clientSecret, jwks and jwksUri, or none')
-    }
-    for (const [at, uri] of client.redirectUris.entries()) {
-      const problem = redirectUriProblem(uri)
-      if (problem) throw new ConfigError(`${option}.redirectUris[${at}]`, problem)
-    }
-    const unknown = client.scopes?.find((scope) => !scopes.includes(scope) && scope !== 'offline_access')
-    if (unknown) throw new ConfigError(`${option}.scopes`, `'${unknown}' is no scope of any server`)
-  }
-  const documents = metadataDocuments && {
-    allow: metadataDocuments.allow ?? [],
-    deny: metadataDocuments.deny ?? [],
-    dangerouslyAllowPrivateAddresses: metadataDocuments.dangerouslyAllowPrivateAddresses ?? false,
-  }
-  if (documents !== false && documents.dangerouslyAllowPrivateAddresses) {
-    warnings.push('clients.metadataDocuments.dangerouslyAllowPrivateAddresses is on: clients can make this gateway send requests into the private network')
-  }
-  const open = registration && {
-    initialAccessToken: registration.initialAccessToken,
-    unusedExpirySeconds: registration.unusedExpirySeconds ?? 2_592_000,
-    perSourcePerHour: registration.perSourcePerHour ?? 1000,
-  }
-  if (preregistered.length === 0 && !documents && !open) throw new ConfigError('clients', 'lets no client in: everything is off and none is preregistered')
-  return { preregistered, metadataDocuments: documents, registration: open }
 }
 
 function parseConsent({ consent = {} }: ParsedOptions, origin: string): Config['consent'] {

@@ -1,9 +1,9 @@
 import { z } from 'zod'
-import type { EndpointsConfig, Json, LimitsConfig, RuntimeHandler, TokensConfig, WorkerHeaderNames } from '../config.ts'
+import type { EndpointsConfig, Json, LimitsConfig, RuntimeHandler, WorkerHeaderNames } from '../config.ts'
 import type { LogOption } from '../log/sink.ts'
 import { count, fn, httpUrl, idPattern, lifetime, line, origin, path, scopes, seconds, secret, secureUrl } from './checks.ts'
 import { shape } from './explain.ts'
-import type { GatewayBasics, PreregisteredClientOptions, ServerOptions, StoreOptions } from './gateway-options.ts'
+import type { EnterpriseIssuerOptions, GatewayBasics, PreregisteredClientOptions, ServerOptions, StoreOptions, TokensOptions } from './gateway-options.ts'
 import { budgetSchema, policySchema } from './policy-schema.ts'
 
 /*
@@ -32,6 +32,7 @@ export const serverSchema = shape({
   workerSecret: z.union([secret(sharedSecretLength), z.array(secret(sharedSecretLength)).min(1)]),
   name: line.exactOptional(),
   scopes: scopes.exactOptional(),
+  serviceGrant: z.literal('client_credentials').exactOptional(),
   provider: ids.exactOptional(),
   grants: z.enum(['own', 'shared', 'none']).exactOptional(),
   headers: shape({
@@ -79,12 +80,28 @@ export const providerSchema = shape({
 const preregistered = shape({
   clientId: line,
   clientSecret: secret(sharedSecretLength).exactOptional(),
-  redirectUris: z.array(z.string()).min(1),
+  redirectUris: z.array(z.string()).min(1).exactOptional(),
   name: line,
   jwks: shape({ keys: z.array(jwk).min(1) }).exactOptional(),
   jwksUri: secureUrl.exactOptional(),
   scopes: scopes.exactOptional(),
+  service: z.boolean().exactOptional(),
+  introspect: z.boolean().exactOptional(),
+  dpopBoundAccessTokens: z.boolean().exactOptional(),
 } satisfies Record<keyof PreregisteredClientOptions, z.ZodType>)
+
+const enterprise = shape({
+  issuers: z
+    .record(
+      secureUrl,
+      shape({
+        jwks: shape({ keys: z.array(jwk).min(1) }).exactOptional(),
+        jwksUri: secureUrl.exactOptional(),
+        identify: fn<NonNullable<EnterpriseIssuerOptions['identify']>>().exactOptional(),
+      } satisfies Record<keyof EnterpriseIssuerOptions, z.ZodType>),
+    )
+    .refine((issuers) => Object.keys(issuers).length > 0, 'names no issuer; leave enterprise out to switch it off'),
+})
 
 const host = z.string().regex(/^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*$/, "must be a host in lower case, with '*.' in front for its subdomains")
 
@@ -133,7 +150,9 @@ const tokens = shape({
   refreshTokenSeconds: lifetime.exactOptional(),
   codeSeconds: z.int().min(1).max(600).exactOptional(),
   refreshGraceSeconds: z.int().min(0).max(3600).exactOptional(),
-} satisfies Record<keyof TokensConfig, z.ZodType>)
+  accessTokenFormat: z.enum(['opaque', 'jwt']).exactOptional(),
+  signingKeys: z.array(jwk).min(1).exactOptional(),
+} satisfies Record<keyof TokensOptions, z.ZodType>)
 
 const limits = shape({
   bodyBytes: z.int().min(1024).max(1_073_741_824).exactOptional(),
@@ -153,6 +172,8 @@ const endpoints = shape({
   token: path.exactOptional(),
   register: path.exactOptional(),
   revoke: path.exactOptional(),
+  introspect: path.exactOptional(),
+  jwks: path.exactOptional(),
   account: path.exactOptional(),
 } satisfies Record<keyof EndpointsConfig, z.ZodType>)
 
@@ -175,6 +196,8 @@ export const optionsSchema = shape({
   onMismatch: z.enum(['block', 'ask']).exactOptional(),
   consent: consent.exactOptional(),
   tokens: tokens.exactOptional(),
+  enterprise: enterprise.exactOptional(),
+  scopeHierarchy: z.record(z.string(), scopes).exactOptional(),
   policy: policySchema.exactOptional(),
   budgets: z.array(budgetSchema).exactOptional(),
   log,

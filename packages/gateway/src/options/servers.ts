@@ -45,6 +45,7 @@ export function parseServer(id: string, given: ParsedServer, shared: ServerConte
     scopes,
     provider: provider?.id,
     grants: given.grants ?? (provider ? 'own' : 'none'),
+    serviceGrant: serviceGrantOf(option, given, provider),
     headers: headersOf(option, given.headers),
     policies,
     budgets: [...shared.budgets, ...(given.budgets ?? [])],
@@ -72,6 +73,15 @@ function scopesOf(option: string, given: ParsedServer, provider: ProviderConfig 
   const foreign = provider && given.scopes.find((scope) => !isOffered(provider, scope))
   if (foreign) throw new ConfigError(`${option}.scopes`, `'${foreign}' is neither in the provider's scopes nor in its scopeMap`)
   return given.scopes
+}
+
+/* A public client has nothing to prove itself with, so no server gives it a token of its own (RFC 6749 §4.4). */
+function serviceGrantOf(option: string, given: ParsedServer, provider: ProviderConfig | undefined): ServerConfig['serviceGrant'] {
+  if (given.serviceGrant === undefined) return undefined
+  if (!provider || given.grants === 'none')
+    throw new ConfigError(`${option}.serviceGrant`, 'is for a server with grants; this one gives its runtime no access token')
+  if (provider.clientSecret === undefined) throw new ConfigError(`${option}.serviceGrant`, `needs a clientSecret at the provider '${provider.id}'`)
+  return given.serviceGrant
 }
 
 function runtimeOf(runtime: ParsedServer['runtime']): RuntimeTarget {

@@ -13,7 +13,7 @@ export interface Given extends ConnectionDeps {
   events: LogEvent[]
 }
 
-export const tokens = { accessTokenSeconds: 600, refreshTokenSeconds: 3000, codeSeconds: 60, refreshGraceSeconds: 60 }
+export const tokens = { accessTokenSeconds: 600, refreshTokenSeconds: 3000, codeSeconds: 60, refreshGraceSeconds: 60, accessTokenFormat: 'opaque' as const, signingKeys: [] }
 export const todo = { id: 'todo', resource: 'https://mcp.example.com/mcp' } as ServerConfig
 const other = { id: 'other', resource: 'https://mcp.example.com/other' } as ServerConfig
 
@@ -28,7 +28,7 @@ export function given(open: (clock: () => number) => Store = (clock) => memorySt
     store: open(clock),
     keys: createKeyRing(['a-secret-of-at-least-thirty-two-characters']),
     random: (bytes) => randomBytes(bytes).toString('base64url'),
-    config: { tokens, servers: { todo, other } } as unknown as Config,
+    config: { issuer: 'https://mcp.example.com', tokens, servers: { todo, other }, scopeHierarchy: {} } as unknown as Config,
     log: { write: (event) => events.push(event), dropped: 0 },
   }
 }

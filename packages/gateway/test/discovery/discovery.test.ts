@@ -13,6 +13,8 @@ const endpoints = {
   token: '/token',
   register: '/register',
   revoke: '/revoke',
+  introspect: '/introspect',
+  jwks: '/jwks',
   account: '/account',
 }
 const documents = { allow: [], deny: [], dangerouslyAllowPrivateAddresses: false }
@@ -23,9 +25,18 @@ interface Choice {
   paths?: string[]
   scopes?: string[]
   clients?: Partial<Config['clients']>
+  enterprise?: Config['enterprise']
+  signingKeys?: Config['tokens']['signingKeys']
 }
 
-function config({ basePath = '', paths = ['/mcp'], scopes = ['todos.read', 'todos.write'], clients = {} }: Choice = {}): Config {
+function config({
+  basePath = '',
+  paths = ['/mcp'],
+  scopes = ['todos.read', 'todos.write'],
+  clients = {},
+  enterprise = {},
+  signingKeys = [],
+}: Choice = {}): Config {
   const origin = 'https://mcp.example.com'
   const issuer = origin + basePath
   const servers = paths.map((path) => [path.slice(1), { id: path, path, resource: issuer + path, displayName: `Server ${path}`, scopes }])
@@ -36,6 +47,8 @@ function config({ basePath = '', paths = ['/mcp'], scopes = ['todos.read', 'todo
     endpoints,
     servers: Object.fromEntries(servers),
     clients: { preregistered: [], metadataDocuments: documents, registration, ...clients },
+    enterprise,
+    tokens: { signingKeys },
   } as unknown as Config
 }
 

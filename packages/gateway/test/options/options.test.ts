@@ -48,6 +48,8 @@ describe('defaults', () => {
         token: '/token',
         register: '/register',
         revoke: '/revoke',
+        introspect: '/introspect',
+        jwks: '/jwks',
         account: '/account',
       },
       clients: {
@@ -56,7 +58,16 @@ describe('defaults', () => {
         registration: { initialAccessToken: undefined, unusedExpirySeconds: 2_592_000, perSourcePerHour: 1000 },
       },
       consent: { remember: true, name: 'mcp.example.com', logo: undefined, colours: {}, texts: {} },
-      tokens: { accessTokenSeconds: 3600, refreshTokenSeconds: 2_592_000, codeSeconds: 60, refreshGraceSeconds: 60 },
+      enterprise: {},
+      scopeHierarchy: {},
+      tokens: {
+        accessTokenSeconds: 3600,
+        refreshTokenSeconds: 2_592_000,
+        codeSeconds: 60,
+        refreshGraceSeconds: 60,
+        accessTokenFormat: 'opaque',
+        signingKeys: [],
+      },
       limits: {
         bodyBytes: 4_194_304,
         jsonDepth: 64,
@@ -79,6 +90,7 @@ describe('defaults', () => {
       scopes: ['todos.read', 'todos.write'],
       provider: 'default',
       grants: 'own',
+      serviceGrant: undefined,
       headers: {
         workerSecret: 'x-emcy-worker-secret',
         accessToken: 'x-emcy-access-token',
@@ -194,7 +206,7 @@ describe('unknown options', () => {
     [options({ budgets: [{ name: 'x', limit: 1, per: [], concurrent: true, window: 'day' }] }), 'budgets[0]', "'concurrent' is no option here"],
     [options({ clients: { metadataDocuments: { allowed: [] } } }), 'clients.metadataDocuments', "did you mean 'allow'?"],
     [options({ sessions: 'revive' }), 'options', "'sessions' is no option here; known here: publicUrl"],
-    [options({ endpoints: { introspect: '/x' } }), 'endpoints', "'introspect' is no option here"],
+    [options({ endpoints: { inspect: '/x' } }), 'endpoints', "'inspect' is no option here"],
   ])('%#', (given, option, words) => {
     const error = errorOf(given)
     expect(error.option).toBe(option)
