@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Deps } from '../deps.ts'
+import { createKeyLock, type InTurn } from '../store/key-lock.ts'
 import { changeRecord, readRecord } from '../store/records.ts'
 import { recordKey } from '../store/schema.ts'
 import type { Connection } from './connection.ts'
@@ -30,13 +31,20 @@ type ListDeps = Pick<Deps, 'store' | 'clock'>
 /** How many records are read at a time: more would crowd the store for everyone else. */
 const readAtOnce = 100
 
+/** Changes of one list in this process go one after the other: a user who opens many connections at once would otherwise make them all come too late again and again. */
+const turns = new WeakMap<Deps['store'], InTurn>()
+
 /** The ids of a list, in the order they came. */
 export async function idsOf(deps: ListDeps, { record, key }: Pick<ListAt, 'record' | 'key'>): Promise<string[]> {
   return (await readRecord<IdList>(deps.store, record, key))?.value.ids ?? []
 }
 
 /** Adds an id, or renews the life of a list that has it. */
-export async function addId(deps: ListDeps, list: ListAt, id: string): Promise<void> {
+export function addId(deps: ListDeps, list: ListAt, id: string): Promise<void> {
+  return inTurn(deps, list.key, () => addNow(deps, list, id))
+}
+
+async function addNow(deps: ListDeps, list: ListAt, id: string): Promise<void> {
   const stored = await readRecord<IdList>(deps.store, list.record, list.key)
   const gone = await goneAmong(deps, list, stored?.value.ids ?? [], id)
   const add = (current: IdList | undefined) => {
@@ -52,11 +60,12 @@ export async function addId(deps: ListDeps, list: ListAt, id: string): Promise<v
 
 /** Removes ids of connections that are gone. The record stays, also when it is empty: a deletion could take an id with it that another adds just now. */
 export async function removeIds(deps: ListDeps, { record, key }: Pick<ListAt, 'record' | 'key'>, ids: ReadonlySet<string>): Promise<void> {
-  await changeRecord<IdList, undefined>(deps.store, record, key, (current) => {
-    if (!current?.ids.some((id) => ids.has(id))) return { do: 'keep', answer: undefined }
+  const remove = (current: IdList | undefined) => {
+    if (!current?.ids.some((id) => ids.has(id))) return { do: 'keep', answer: undefined } as const
     const next = { ...current, ids: current.ids.filter((id) => !ids.has(id)) }
-    return { do: 'write', next, ttlMs: Math.max(1, current.expiresAt - deps.clock()), answer: undefined }
-  })
+    return { do: 'write', next, ttlMs: Math.max(1, current.expiresAt - deps.clock()), answer: undefined } as const
+  }
+  await inTurn(deps, key, () => changeRecord<IdList, void>(deps.store, record, key, remove))
 }
 
 /** The connections of these ids, in their order; undefined for each that is gone. */
@@ -77,4 +86,10 @@ async function goneAmong(deps: ListDeps, list: ListAt, ids: readonly string[], a
   const looked = [...ids.slice(start), ...ids.slice(0, start)].slice(0, list.looksAt)
   const connections = await readConnections(deps, looked)
   return new Set(looked.filter((_, place) => connections[place] === undefined))
+}
+
+function inTurn(deps: ListDeps, key: string, task: () => Promise<void>): Promise<void> {
+  const here = turns.get(deps.store) ?? createKeyLock()
+  turns.set(deps.store, here)
+  return here(key, task)
 }
