@@ -59,7 +59,7 @@ export class Browser {
     for (const form of page.forms) {
       const clicked = form.buttons.find(({ value, label }) => button === undefined || value === button || label === button)
       if (!clicked) continue
-      const body = new URLSearchParams(form.fields.map(([name, value]) => [name, fields[name] ?? value]))
+      const body = new URLSearchParams(form.fields.map(([name, value]): [string, string] => [name, fields[name] ?? value]))
       for (const [name, value] of Object.entries(fields)) if (!body.has(name)) body.set(name, value)
       if (clicked.name !== '') body.append(clicked.name, clicked.value)
       // What Chromium sends from a page with `Referrer-Policy: no-referrer`.

@@ -134,7 +134,7 @@ describe('AZ-8 AZ-9 AZ-10: consent cannot be skipped, forged or replayed', () =>
       expect([answer.status, answer.toClient]).toEqual([403, undefined])
     }
     const body = new URLSearchParams(page.forms[0]?.fields)
-    for (const decision of [[], [['decision', 'yes']]]) {
+    for (const decision of [[], [['decision', 'yes']]] as [string, string][][]) {
       const answer = await browser.open(page.url.origin + page.url.pathname, { method: 'POST', body: new URLSearchParams([...body, ...decision]) })
       expect([answer.status, answer.toClient]).toEqual([400, undefined])
     }

@@ -141,7 +141,8 @@ describe('connections', () => {
     const connection = await connectForTest({ url })
     const other = await connectForTest({ url })
     const subject = `${publicUrl}|ann`
-    const [info] = await gateway.connections.list({ subject, clientId: connection.clientId })
+    const list = async (filter: object) => (await gateway.connections.list(filter)).connections
+    const [info] = await list({ subject, clientId: connection.clientId })
     expect(info).toEqual({
       connectionId: expect.any(String),
       subject,
@@ -156,9 +157,9 @@ describe('connections', () => {
       expiresAt: expect.any(Number),
     })
     const connectionId = info?.connectionId ?? ''
-    expect(await gateway.connections.list({ connectionId })).toEqual([info])
-    expect(await gateway.connections.list({ subject })).toHaveLength(2)
-    expect(await gateway.connections.list({ subject, server: 'other' })).toEqual([])
+    expect(await list({ connectionId })).toEqual([info])
+    expect(await list({ subject })).toHaveLength(2)
+    expect(await list({ subject, server: 'other' })).toEqual([])
     expect(await gateway.connections.revoke({ connectionId })).toEqual([expect.objectContaining({ connectionId })])
     expect((await connection.call('tools/list')).status).toBe(401)
     await expect(connection.refresh()).rejects.toThrow(/invalid_grant/)

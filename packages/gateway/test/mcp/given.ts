@@ -46,6 +46,7 @@ export interface Answer {
   headers: IncomingHttpHeaders
   bytes: Buffer
   text: string
+  // biome-ignore lint/suspicious/noExplicitAny: answers of many shapes, looked at by expectations only
   json: any
 }
 
@@ -126,7 +127,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     },
     downstreams: {} as Record<string, Downstream>,
   }
-  for (const provider of Object.values(config.providers)) deps.downstreams[provider.id] = createDownstream(provider, { random })
+  for (const provider of Object.values(config.providers)) deps.downstreams[provider.id] = createDownstream(provider, { random, clock })
   const server: ServerConfig = { ...(config.servers.todo as ServerConfig), ...options.change }
   const steps = createServerSteps(deps, server)
   const listener: Server = createServer((req, res) => steps.handler(req, res, (error) => void res.destroy(error as Error)))
