@@ -50,7 +50,7 @@ export function passEventStream(options: StreamOptions): Promise<StreamEnd> {
       const unanswered = watch.unanswered(end)
       for (const id of unanswered) write(sseEvent(options.lastWords(id)))
       res.end()
-      finish(unanswered.length > 0 ? 'runtime died' : end)
+      finish(unanswered.length > 0 ? 'runtime died' : options.owed.length > 0 ? 'complete' : end)
     }
     const onData = (chunk: Buffer) => {
       if (!rewrite) write(chunk)
@@ -145,7 +145,9 @@ function closingOf(rest: SseBlock, watch: Answers): Buffer {
     if (fields.data !== undefined) watch.seeData(fields.data)
     return Buffer.from('\n\n')
   }
-  return Buffer.from('\nevent: incomplete\n\n')
+  // A line that has its end must not get a second one: that would be the blank line.
+  const isMidLine = !/[\r\n]$/.test(rest.tail.toString('latin1'))
+  return Buffer.from(`${isMidLine ? '\n' : ''}event: incomplete\n\n`)
 }
 
 function isWhole(data: string): boolean {
