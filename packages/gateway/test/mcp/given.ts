@@ -47,7 +47,6 @@ export interface Answer {
   bytes: Buffer
   text: string
   // biome-ignore lint/suspicious/noExplicitAny: answers of many shapes, looked at by expectations only
-  // biome-ignore lint/suspicious/noExplicitAny: what an answer holds is what the test finds out
   json: any
 }
 

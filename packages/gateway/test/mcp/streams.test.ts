@@ -33,7 +33,6 @@ function streams(head: Record<string, string> = {}): Promise<ServerResponse> {
 }
 
 /** Data of the events of a whole stream, as a client reads them. */
-// biome-ignore lint/suspicious/noExplicitAny: messages of many shapes, looked at by expectations only
 function messagesOf(text: string): unknown[] {
   return new SseReader(1e6)
     .push(Buffer.from(text))
