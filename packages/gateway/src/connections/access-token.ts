@@ -19,6 +19,8 @@ export interface CheckedToken {
   scopes: string[]
   tokenHash: string
   generation: number
+  /** Thumbprint of the key that it is bound to (RFC 9449). */
+  jkt: string | undefined
 }
 
 /**
@@ -41,7 +43,7 @@ export async function checkAccessToken(deps: CheckDeps, token: string, serverId:
   if (deps.clock() >= entry.expiresAt) throw invalid('expired')
   // The resource too: a server that moved to another URL is another audience.
   if (connection.server !== serverId || connection.resource !== deps.config.servers[serverId]?.resource) throw invalid('issued for another server')
-  return { connection, stored, scopes: entry.scopes ?? connection.scopes, tokenHash, generation: entry.generation }
+  return { connection, stored, scopes: entry.scopes ?? connection.scopes, tokenHash, generation: entry.generation, jkt: entry.jkt }
 }
 
 /** Connections whose use is being written, by store: one write at a time is enough. */

@@ -1,5 +1,6 @@
 import { sameFingerprint } from '../keys/fingerprint.ts'
 import { sameResource } from '../lib/resource.ts'
+import { type ScopeHierarchy, withIncluded } from '../lib/scope-hierarchy.ts'
 import type { Change } from '../store/records.ts'
 import type { AccessTokenEntry, Connection, RefreshFamily } from './connection.ts'
 
@@ -27,8 +28,16 @@ export interface Lifetimes {
   graceMs: number
 }
 
+/** The key that a client has proved to hold beside its request (RFC 9449). */
+export interface KeyProof {
+  /** Its thumbprint; undefined: the request came without a proof. */
+  jkt?: string | undefined
+  /** Whether the refresh token is bound to it too: only where the client proves itself in no other way (RFC 9449 §5). */
+  bindsRefresh?: boolean
+}
+
 /** A client exchanges an authorization code (RFC 6749 §4.1.3). */
-export interface Redemption {
+export interface Redemption extends KeyProof {
   codeHash: string
   clientId: string
   /** S256 challenge of the verifier that came with the code. */
@@ -40,11 +49,13 @@ export interface Redemption {
 }
 
 /** A client presents a refresh token of ours (RFC 6749 §6). */
-export interface Refreshment {
+export interface Refreshment extends KeyProof {
   tokenHash: string
   generation: number
   clientId: string
   scopes: string[] | undefined
+  /** Which scopes include which: a token may be narrowed to what is included. */
+  hierarchy?: ScopeHierarchy
   resource: string | undefined
   fresh: FreshTokens
   lives: Lifetimes
@@ -67,6 +78,7 @@ export type RefusalReason =
   | 'other resource'
   | 'wrong verifier'
   | 'scope not granted'
+  | 'other key'
 
 /** What an exchange comes to. */
 export type ExchangeAnswer =
@@ -92,10 +104,12 @@ export function redeem(connection: Connection | undefined, event: Redemption, no
   if (event.clientId !== connection.clientId) return refuse('other client')
   if (event.redirectUri !== undefined && event.redirectUri !== code.redirectUri) return refuse('other redirect_uri')
   if (!sameFingerprint(code.challenge, event.challenge)) return refuse('wrong verifier')
+  if (code.jkt !== undefined && code.jkt !== event.jkt) return refuse('other key')
   if (isOtherResource(connection, event.resource)) return refuse('other resource', 'invalid_target')
   const { fresh, lives } = event
-  const access = newEntry(fresh, 1, lives, now)
-  const refresh: RefreshFamily = { hash: fresh.refreshHash, generation: 1, expiresAt: now + lives.refreshMs, used: false }
+  const access = newEntry(event, 1, now)
+  const bound = event.bindsRefresh ? keyOf(event.jkt) : {}
+  const refresh: RefreshFamily = { hash: fresh.refreshHash, generation: 1, issuedAt: now, expiresAt: now + lives.refreshMs, used: false, ...bound }
   return issue({ ...connection, code: undefined, usedCodeHash: code.hash, lastUsedAt: now, refresh }, access, fresh, fresh.keyId, now)
 }
 
@@ -112,8 +126,10 @@ export function refresh(connection: Connection | undefined, event: Refreshment, 
   if (standing === 'unknown') return refuse('unknown refresh token')
   if (standing === 'replayed') return end(connection, 'refresh token replayed')
   if (now >= family.expiresAt) return refuse('refresh token expired')
+  if (family.jkt !== undefined && family.jkt !== event.jkt) return refuse('other key')
   if (isOtherResource(connection, event.resource)) return refuse('other resource', 'invalid_target')
-  if (event.scopes?.some((scope) => !connection.scopes.includes(scope))) return refuse('scope not granted', 'invalid_scope')
+  const held = withIncluded(event.hierarchy ?? {}, connection.scopes)
+  if (event.scopes?.some((scope) => !held.includes(scope))) return refuse('scope not granted', 'invalid_scope')
   return standing === 'current' ? rotate(connection, family, event, now) : repeat(connection, standing, event, now)
 }
 
@@ -151,12 +167,14 @@ function standingOf(family: RefreshFamily, event: Refreshment, now: number): Sta
 function rotate(connection: Connection, family: RefreshFamily, event: Refreshment, now: number): Exchange {
   const { fresh, lives } = event
   const generation = family.generation + 1
-  const access = newEntry(fresh, generation, lives, now, narrowed(connection, event.scopes))
+  const access = newEntry(event, generation, now, narrowed(connection, event))
   const next: RefreshFamily = {
     hash: fresh.refreshHash,
     generation,
+    issuedAt: now,
     expiresAt: now + lives.refreshMs,
     used: false,
+    ...keyOf(family.jkt ?? (event.bindsRefresh ? event.jkt : undefined)),
     previous: {
       hash: family.hash,
       generation: family.generation,
@@ -168,18 +186,18 @@ function rotate(connection: Connection, family: RefreshFamily, event: Refreshmen
   return issue({ ...connection, lastUsedAt: now, refresh: next }, access, fresh, fresh.keyId, now)
 }
 
-/** The successor's tokens again. Its access token is replaced when it has expired or is in its last second (`expires_in` 0), or when this request asks for other scopes than it has. */
+/** The successor's tokens again. Its access token is replaced when it has expired or is in its last second (`expires_in` 0), or when this request asks for other scopes than it has, or comes with another key. */
 function repeat(connection: Connection, previous: NonNullable<RefreshFamily['previous']>, event: Refreshment, now: number): Exchange {
   const family = connection.refresh as RefreshFamily
-  const scopes = narrowed(connection, event.scopes)
+  const scopes = narrowed(connection, event)
   const access = connection.accessTokens.findLast(({ generation }) => generation === family.generation)
-  if (access && now + 1_000 <= access.expiresAt && sameScopes(access.scopes, scopes)) {
+  if (access && now + 1_000 <= access.expiresAt && sameScopes(access.scopes, scopes) && access.jkt === event.jkt) {
     return { do: 'keep', answer: { is: 'issued', connection, access, sealedAccess: previous.sealedAccess, sealedRefresh: previous.sealedRefresh } }
   }
-  const { fresh, lives } = event
+  const { fresh } = event
   const replaced = { ...previous, sealedAccess: fresh.sealedAccess }
   const next: Connection = { ...connection, lastUsedAt: now, refresh: { ...family, previous: replaced } }
-  return issue(next, newEntry(fresh, family.generation, lives, now, scopes), replaced, fresh.keyId, now)
+  return issue(next, newEntry(event, family.generation, now, scopes), replaced, fresh.keyId, now)
 }
 
 function issue(
@@ -196,14 +214,20 @@ function issue(
   return { do: 'write', next, ttlMs: ttlOf(next, now), answer: { is: 'issued', connection: next, access, sealedAccess, sealedRefresh } }
 }
 
-function newEntry(fresh: FreshTokens, generation: number, lives: Lifetimes, now: number, scopes?: string[]): AccessTokenEntry {
-  return { hash: fresh.accessHash, generation, expiresAt: now + lives.accessMs, used: false, ...(scopes && { scopes }) }
+function newEntry({ fresh, lives, jkt }: Redemption | Refreshment, generation: number, now: number, scopes?: string[]): AccessTokenEntry {
+  return { hash: fresh.accessHash, generation, issuedAt: now, expiresAt: now + lives.accessMs, used: false, ...(scopes && { scopes }), ...keyOf(jkt) }
 }
 
-/** The scopes of an access token that has fewer than its connection, in the connection's order; undefined when it has them all. */
-function narrowed(connection: Connection, asked: string[] | undefined): string[] | undefined {
-  const scopes = connection.scopes.filter((scope) => asked === undefined || asked.includes(scope))
-  return scopes.length < connection.scopes.length ? scopes : undefined
+function keyOf(jkt: string | undefined): { jkt?: string } {
+  return jkt === undefined ? {} : { jkt }
+}
+
+/**
+ * The scopes of an access token that has fewer than its connection, in the connection's order, then what is only included in these; undefined when it has them all.
+ */
+export function narrowed(connection: Connection, { scopes: asked, hierarchy = {} }: Pick<Refreshment, 'scopes' | 'hierarchy'>): string[] | undefined {
+  if (asked === undefined || connection.scopes.every((scope) => asked.includes(scope))) return undefined
+  return withIncluded(hierarchy, connection.scopes).filter((scope) => asked.includes(scope))
 }
 
 function sameScopes(a: string[] | undefined, b: string[] | undefined): boolean {

@@ -11,6 +11,9 @@ export interface AccessTokenEntry {
   used: boolean
   /** Scopes, when a refresh narrowed them (RFC 6749 §6); the connection's otherwise. */
   scopes?: string[]
+  issuedAt?: number
+  /** Thumbprint of the key that it is bound to (RFC 9449 §6): without a proof of that key it is worth nothing. */
+  jkt?: string
 }
 
 /** The authorization code of a connection, until it is used. */
@@ -20,6 +23,8 @@ export interface PendingCode {
   /** PKCE S256 challenge (RFC 7636). */
   challenge: string
   redirectUri: string
+  /** `dpop_jkt` of the authorization request (RFC 9449 §10). */
+  jkt?: string
 }
 
 /** The refresh family: the current token, and the one before it with the response that it produced. */
@@ -29,6 +34,9 @@ export interface RefreshFamily {
   expiresAt: number
   /** Whether the current refresh token, or an access token given with it, was ever used. */
   used: boolean
+  issuedAt?: number
+  /** Thumbprint of the key that the refresh tokens of a public client are bound to (RFC 9449 §5). */
+  jkt?: string
   previous?: {
     hash: string
     generation: number
@@ -67,6 +75,8 @@ export interface Connection {
   usedCodeHash: string | undefined
   accessTokens: AccessTokenEntry[]
   refresh: RefreshFamily | undefined
+  /** What gave it, when it was no authorization code: a service for itself, or an identity provider's assertion. Such a connection has no refresh token. */
+  obtainedBy?: 'client_credentials' | 'id-jag'
   /** Name of each key of the ring that signed a code or token of this connection → when the last of these expires: until then the key has to stay in the ring. */
   signedUntil?: Record<string, number>
 }

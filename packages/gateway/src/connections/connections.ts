@@ -12,9 +12,10 @@ import { unindex } from './unindex.ts'
 
 export { type CheckedToken, checkAccessToken, noteUse } from './access-token.ts'
 export { resealConnection, resealed } from './change-connection.ts'
+export { type DirectConnection, issueDirectly } from './direct-tokens.ts'
 export { connectionsOf } from './index-by-subject.ts'
 export { type ConnectionPage, listConnections, progressOf } from './index-of-all.ts'
-export { ConnectionEnded, type Issued, redeemCode, refreshTokens, type TokenResponse } from './token-exchange.ts'
+export { type AccessTokenResponse, ConnectionEnded, type Issued, redeemCode, refreshTokens, type TokenResponse } from './token-exchange.ts'
 export { newConnectionId } from './token-format.ts'
 
 /** What functions on connections ask for. */
@@ -30,7 +31,7 @@ export interface NewConnection {
   scopes: string[]
   grantKey: string | undefined
   provider: string | undefined
-  code: { /** S256 (RFC 7636). */ challenge: string; redirectUri: string }
+  code: { /** S256 (RFC 7636). */ challenge: string; redirectUri: string /** `dpop_jkt` (RFC 9449 §10). */; jkt?: string | undefined }
   /** Made beforehand with {@link newConnectionId} when the grant's key had to name it. */
   connectionId?: string | undefined
 }
@@ -43,6 +44,7 @@ export interface NewConnection {
  */
 export async function openConnection(deps: ConnectionDeps, wanted: NewConnection): Promise<{ connectionId: string; code: string }> {
   const { client, server, identity } = wanted
+  const { challenge, redirectUri, jkt } = wanted.code
   const id = wanted.connectionId ?? newConnectionId(deps)
   const now = deps.clock()
   const lifeMs = deps.config.tokens.codeSeconds * 1000
@@ -62,7 +64,7 @@ export async function openConnection(deps: ConnectionDeps, wanted: NewConnection
     createdAt: now,
     lastUsedAt: now,
     expiresAt: now + lifeMs,
-    code: { hash: fingerprint(code), expiresAt: now + lifeMs, challenge: wanted.code.challenge, redirectUri: wanted.code.redirectUri },
+    code: { hash: fingerprint(code), expiresAt: now + lifeMs, challenge, redirectUri, ...(jkt !== undefined && { jkt }) },
     usedCodeHash: undefined,
     accessTokens: [],
     refresh: undefined,

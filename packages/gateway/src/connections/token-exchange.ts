@@ -7,27 +7,33 @@ import type { Change } from '../store/records.ts'
 import { recordKey } from '../store/schema.ts'
 import { changeConnection } from './change-connection.ts'
 import { type Connection, subjectKey } from './connection.ts'
-import { type ExchangeAnswer, type FreshTokens, type Lifetimes, type RefusalReason, redeem, refresh } from './connection-machine.ts'
+import { type ExchangeAnswer, type KeyProof, narrowed, type RefusalReason, redeem, refresh } from './connection-machine.ts'
+import { lifetimesOf, mintTokens } from './fresh-tokens.ts'
 import { indexBySubject } from './index-by-subject.ts'
-import { mintToken, readToken, type TokenKind, type TokenParts } from './token-format.ts'
+import { readToken, type TokenKind, type TokenParts } from './token-format.ts'
 import { unindex } from './unindex.ts'
 
 type ExchangeDeps = Pick<Deps, 'store' | 'keys' | 'random' | 'clock' | 'config' | 'log'>
 
-/** A successful answer of the token endpoint (RFC 6749 §5.1, TK-11), in wire names. */
-export interface TokenResponse {
+/** A successful answer of the token endpoint without a refresh token (RFC 6749 §5.1, TK-11), in wire names. */
+export interface AccessTokenResponse {
   access_token: string
-  token_type: 'Bearer'
+  /** `DPoP`: bound to the client's key (RFC 9449 §5). */
+  token_type: 'Bearer' | 'DPoP'
   /** Seconds, counted from now. */
   expires_in: number
-  refresh_token: string
   /** Scopes of the access token. */
   scope: string
 }
 
+/** The same with one. */
+export interface TokenResponse extends AccessTokenResponse {
+  refresh_token: string
+}
+
 /** What an exchange gave. */
-export interface Issued {
-  response: TokenResponse
+export interface Issued<Response extends AccessTokenResponse = TokenResponse> {
+  response: Response
   connection: Connection
 }
 
@@ -55,6 +61,7 @@ const descriptions: Record<RefusalReason, string> = {
   'other resource': 'The resource is not the one of the authorization request.',
   'wrong verifier': 'The code_verifier does not match the code_challenge of the authorization request.',
   'scope not granted': 'The scope holds one that was not granted; leave scope out to get all that were.',
+  'other key': 'The code or refresh token is bound to a DPoP key, and the request has no proof made with that key.',
 }
 
 /**
@@ -66,13 +73,15 @@ const descriptions: Record<RefusalReason, string> = {
  */
 export async function redeemCode(
   deps: ExchangeDeps,
-  given: { code: string; clientId: string; verifier: string; redirectUri?: string | undefined; resource?: string | undefined },
+  given: { code: string; clientId: string; verifier: string; redirectUri?: string | undefined; resource?: string | undefined } & KeyProof,
 ): Promise<Issued> {
   const parts = ours(deps, given.code, 'ac', deadCode)
-  const { clientId, redirectUri, resource } = given
-  const { fresh, lives } = prepare(deps, parts)
-  const event = { codeHash: fingerprint(given.code), challenge: s256Challenge(given.verifier), clientId, redirectUri, resource, fresh, lives }
-  return exchange(deps, parts, clientId, (current, now) => redeem(current, event, now))
+  const { clientId, redirectUri, resource, jkt, bindsRefresh = false } = given
+  const event = { codeHash: fingerprint(given.code), challenge: s256Challenge(given.verifier), clientId, redirectUri, resource, jkt, bindsRefresh }
+  return exchange(deps, parts, clientId, (current, now) => {
+    const fresh = mintTokens(deps, current, { generation: 1, scopes: current.scopes, now, jkt })
+    return redeem(current, { ...event, fresh, lives: lifetimesOf(deps) }, now)
+  })
 }
 
 /**
@@ -84,14 +93,16 @@ export async function redeemCode(
  */
 export async function refreshTokens(
   deps: ExchangeDeps,
-  given: { refreshToken: string; clientId: string; scope?: string | undefined; resource?: string | undefined },
+  given: { refreshToken: string; clientId: string; scope?: string | undefined; resource?: string | undefined } & KeyProof,
 ): Promise<Issued> {
   const parts = ours(deps, given.refreshToken, 'rt', deadToken)
-  const { clientId, resource } = given
-  const { fresh, lives } = prepare(deps, parts)
-  const event = { tokenHash: fingerprint(given.refreshToken), generation: parts.generation, clientId, resource, fresh, lives }
-  const scopes = scopesOf(given.scope)
-  const issued = await exchange(deps, parts, clientId, (current, now) => refresh(current, { ...event, scopes }, now))
+  const { clientId, resource, jkt, bindsRefresh = false } = given
+  const asked = { scopes: scopesOf(given.scope), hierarchy: deps.config.scopeHierarchy }
+  const event = { tokenHash: fingerprint(given.refreshToken), generation: parts.generation, clientId, resource, jkt, bindsRefresh, ...asked }
+  const issued = await exchange(deps, parts, clientId, (current, now) => {
+    const fresh = mintTokens(deps, current, { generation: parts.generation + 1, scopes: narrowed(current, asked) ?? current.scopes, now, jkt })
+    return refresh(current, { ...event, fresh, lives: lifetimesOf(deps) }, now)
+  })
   const { identity, id } = issued.connection
   if (identity) inBackground(deps.log, 'renewing the index of a user', indexBySubject(deps, subjectKey(identity), id))
   return issued
@@ -109,32 +120,16 @@ function ours(deps: ExchangeDeps, token: string, kind: TokenKind, description: s
   return parts
 }
 
-function prepare(deps: ExchangeDeps, { connectionId, generation }: TokenParts): { fresh: FreshTokens; lives: Lifetimes } {
-  const { accessTokenSeconds, refreshTokenSeconds, refreshGraceSeconds } = deps.config.tokens
-  const key = recordKey('connection', connectionId)
-  const access = mintToken(deps, 'at', connectionId, generation + 1)
-  const renewed = mintToken(deps, 'rt', connectionId, generation + 1)
-  return {
-    fresh: {
-      accessHash: fingerprint(access),
-      refreshHash: fingerprint(renewed),
-      sealedAccess: deps.keys.seal(access, key),
-      sealedRefresh: deps.keys.seal(renewed, key),
-      keyId: deps.keys.ids[0] as string,
-    },
-    lives: { accessMs: accessTokenSeconds * 1000, refreshMs: refreshTokenSeconds * 1000, graceMs: refreshGraceSeconds * 1000 },
-  }
-}
-
 async function exchange(
   deps: ExchangeDeps,
   { connectionId }: TokenParts,
   clientId: string,
-  decide: (current: Connection | undefined, now: number) => Change<Connection, ExchangeAnswer>,
+  decide: (current: Connection, now: number) => Change<Connection, ExchangeAnswer>,
 ): Promise<Issued> {
   const key = recordKey('connection', connectionId)
   const now = deps.clock()
-  const answer = await changeConnection(deps, connectionId, (current) => decide(current, now))
+  const absent: Change<Connection, ExchangeAnswer> = { do: 'keep', answer: { is: 'refused', error: 'invalid_grant', reason: 'no such connection' } }
+  const answer = await changeConnection(deps, connectionId, (current) => (current ? decide(current, now) : absent))
   if (answer.is === 'ended') throw over(deps, answer.connection, answer.reason)
   if (answer.is === 'refused') {
     if (answer.reason === 'other client') {
@@ -151,7 +146,8 @@ async function exchange(
   }
   const expiresIn = Math.floor((access.expiresAt - now) / 1000)
   const scope = (access.scopes ?? connection.scopes).join(' ')
-  return { connection, response: { access_token: accessToken, token_type: 'Bearer', expires_in: expiresIn, refresh_token: refreshToken, scope } }
+  const tokenType = access.jkt === undefined ? 'Bearer' : 'DPoP'
+  return { connection, response: { access_token: accessToken, token_type: tokenType, expires_in: expiresIn, refresh_token: refreshToken, scope } }
 }
 
 function over(deps: ExchangeDeps, connection: Connection, reason: string): ConnectionEnded {

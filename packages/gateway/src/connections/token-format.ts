@@ -1,5 +1,6 @@
 import type { Deps } from '../deps.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
+import { handleOf } from './jwt-access-token.ts'
 
 /** Access token, refresh token, authorization code. */
 export type TokenKind = 'at' | 'rt' | 'ac'
@@ -29,9 +30,9 @@ export function mintToken(deps: Pick<Deps, 'keys' | 'random'>, kind: TokenKind, 
   return `${body}.${deps.keys.sign(body, purpose)}`
 }
 
-/** Reads a token without the store. Undefined when it is not one that a key of the ring made. */
+/** Reads a token without the store, an access token in either form. Undefined when it is not one that a key of the ring made. */
 export function readToken(keys: Pick<KeyRing, 'verify'>, token: string): TokenParts | undefined {
-  const match = pattern.exec(token)
+  const match = pattern.exec(handleOf(token) ?? '')
   if (!match) return undefined
   const [, body, kind, connectionId, generation, mac] = match as unknown as [string, string, TokenKind, string, string, string]
   if (!keys.verify(body, purpose, mac)) return undefined

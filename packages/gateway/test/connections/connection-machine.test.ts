@@ -130,6 +130,7 @@ describe('a refresh token', () => {
     expect(second.refresh).toEqual({
       hash: 'rt2',
       generation: 2,
+      issuedAt: t1,
       expiresAt: t1 + 3_000_000,
       used: false,
       previous: { hash: 'rt1', generation: 1, graceUntil: t1 + 60_000, sealedAccess: 'sealed at2', sealedRefresh: 'sealed rt2' },
@@ -253,5 +254,20 @@ describe('the use of an access token', () => {
   it('of a token or connection that is gone writes nothing', () => {
     expect(use(first, { tokenHash: 'at9' }, t0).do).toBe('keep')
     expect(use(undefined, { tokenHash: 'at1' }, t0).do).toBe('keep')
+  })
+})
+
+describe('the keys that signed the tokens of a connection', () => {
+  it('are known, each until the last token under it expires', () => {
+    expect(first.signedUntil).toEqual({ key1: t0 + 3_001_000 })
+    const turned = written(refresh(first, refreshment(1, '2', { fresh: fresh('2', 'key2') }), t1))
+    expect(turned.signedUntil).toEqual({ key1: t0 + 3_001_000, key2: t1 + 3_000_000 })
+    const later = written(refresh(turned, refreshment(2, '3', { fresh: fresh('3', 'key2') }), t0 + 3_001_000))
+    expect(later.signedUntil).toEqual({ key2: t0 + 6_001_000 })
+  })
+
+  it('count as long as the access token that lives longest', () => {
+    const long = { ...lives, accessMs: 9_000_000 }
+    expect(written(redeem(pending, { ...redemption, lives: long }, t0)).signedUntil).toEqual({ key1: t0 + 9_000_000 })
   })
 })

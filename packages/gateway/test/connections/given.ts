@@ -13,7 +13,14 @@ export interface Given extends ConnectionDeps {
   events: LogEvent[]
 }
 
-export const tokens = { accessTokenSeconds: 600, refreshTokenSeconds: 3000, codeSeconds: 60, refreshGraceSeconds: 60, accessTokenFormat: 'opaque' as const, signingKeys: [] }
+export const tokens = {
+  accessTokenSeconds: 600,
+  refreshTokenSeconds: 3000,
+  codeSeconds: 60,
+  refreshGraceSeconds: 60,
+  accessTokenFormat: 'opaque' as const,
+  signingKeys: [],
+}
 export const todo = { id: 'todo', resource: 'https://mcp.example.com/mcp' } as ServerConfig
 const other = { id: 'other', resource: 'https://mcp.example.com/other' } as ServerConfig
 
