@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
 import { type AddressInfo, connect as connectSocket, createServer as createSocketServer } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
-import { toNodeHandler } from '@modelcontextprotocol/node'
+import { type NodeIncomingMessageLike, toNodeHandler } from '@modelcontextprotocol/node'
 import { createMcpHandler, McpServer } from '@modelcontextprotocol/server'
 import connect from 'connect'
 import express from 'express'
@@ -52,7 +52,7 @@ describe('the steps of an endpoint', () => {
   const frameworks: [string, (steps: Middleware[]) => RequestListener][] = [
     ['Express 5', (steps) => express().all('/mcp', ...(steps as express.RequestHandler[]))],
     ['Express 4', (steps) => (express4 as unknown as typeof express)().all('/mcp', ...(steps as express.RequestHandler[]))],
-    ['Connect', (steps) => steps.reduce((app, step) => app.use('/mcp', step), connect())],
+    ['Connect', (steps) => steps.reduce<connect.Server>((app, step) => app.use('/mcp', step), connect()) as unknown as RequestListener],
   ]
   it.each(frameworks)('mount in %s, with middleware of the team between that reads the call and adds a header', async (_name, mount) => {
     const world = await start({ runtime: runtime.url })
@@ -263,7 +263,7 @@ describe('worker contract, rules 1, 2 and 6', () => {
     const world = await start({
       runtime: ((req, res) => {
         seen.push({ ...req.headers })
-        return handler(req, res)
+        return handler(req as NodeIncomingMessageLike, res)
       }) as RuntimeHandler,
     })
     const { token } = await world.connect()
