@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -9,31 +8,18 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { clientV2, signIn } from '../harness/mcp-clients.ts'
 import { TestOAuthProvider } from '../harness/oauth-provider.ts'
-import { freePorts } from '../harness/ports.ts'
+import { freePorts, isFree } from '../harness/ports.ts'
 import { rpc, ScriptedClient } from '../harness/scripted-client.ts'
 import { startTodo, type TodoWorld } from '../harness/todo.ts'
 
 const main = fileURLToPath(new URL('../../examples/todo/main.ts', import.meta.url))
-
-/** Whether nobody listens on a port. */
-async function isFree(port: number): Promise<boolean> {
-  const server = createServer()
-  const outcome = once(server, 'listening').then(
-    () => true,
-    () => false,
-  )
-  server.listen(port, '127.0.0.1')
-  const free = await outcome
-  if (free) await new Promise((closed) => server.close(closed))
-  return free
-}
 
 /** The demo takes a port and the three after it. */
 async function fourPorts(): Promise<number> {
   for (;;) {
     const [port = 0] = await freePorts(1)
     const next = await Promise.all([1, 2, 3].map((offset) => isFree(port + offset)))
-    if (port < 65_000 && next.every(Boolean)) return port
+    if (next.every(Boolean)) return port
   }
 }
 

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { ensurePythonEnv } from '../../scripts/python-env.mjs'
+import { freePorts } from './ports.ts'
 
 /** One step for test/python/client.py. */
 export interface PythonStep {
@@ -58,12 +59,14 @@ export async function runPythonClient(
 ): Promise<{ outcomes: PythonOutcome[]; browserVisits: string[] }> {
   const folder = await mkdtemp(join(tmpdir(), 'emcy-python-'))
   const log = join(folder, 'browser.log')
+  const [callbackPort] = await freePorts(1)
   const env = {
     ...process.env,
     NODE_OPTIONS: '',
     BROWSER: `${process.execPath} ${path('./browser-command.ts')} %s &`,
     BROWSER_LOG: log,
     TEST_USER: options.user ?? '',
+    CALLBACK_PORT: String(callbackPort),
     MODE: options.mode ?? 'auto',
     ...(options.token === undefined ? {} : { TOKEN: options.token }),
   }

@@ -1,7 +1,8 @@
 """A fastmcp client that does the steps it is given and says, as one JSON line a step, what came of each.
 
 usage: client.py URL STEPS, where STEPS is a JSON list of {"do": "connect" | "list" | "call" | "expire" | "tokens" | "revoke" | "pause" | "close", …}.
-Environment: MODE (auto, legacy or a revision), TOKEN (a bearer token; left out: OAuth through the browser that BROWSER names).
+Environment: MODE (auto, legacy or a revision), TOKEN (a bearer token; left out: OAuth through the browser that
+BROWSER names, with a callback on CALLBACK_PORT).
 """
 
 import asyncio
@@ -69,7 +70,7 @@ async def take(step: dict, client: Client, oauth: OAuth | None) -> dict:
 
 async def main() -> None:
     token = os.environ.get("TOKEN")
-    oauth = None if token else OAuth(mcp_url=URL, client_name="Python Client", token_storage=MemoryStore(), callback_timeout=60)
+    oauth = None if token else OAuth(mcp_url=URL, client_name="Python Client", token_storage=MemoryStore(), callback_port=int(os.environ["CALLBACK_PORT"]), callback_timeout=60)
     client = Client(URL, auth=token or oauth, mode=os.environ.get("MODE", "auto"))
     for step in STEPS:
         try:
