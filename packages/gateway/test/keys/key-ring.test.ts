@@ -91,6 +91,38 @@ describe('rotation', () => {
   })
 })
 
+describe('sealing anew', () => {
+  const before = createKeyRing([secretA])
+  const during = createKeyRing([secretB, secretA])
+
+  it('leaves a value of the first key as it is, to the character', () => {
+    const sealed = during.seal('text', 'here')
+    expect(during.reseal(sealed, 'here')).toBe(sealed)
+  })
+
+  it('moves a value of another key under the first, in its own context only', () => {
+    const sealed = before.seal('text', 'here')
+    const moved = during.reseal(sealed, 'here') as string
+    expect(createKeyRing([secretB]).open(moved, 'here')).toBe('text')
+    expect(createKeyRing([secretB]).open(moved, 'there')).toBeUndefined()
+    expect(during.reseal(sealed, 'there')).toBeUndefined()
+  })
+
+  it('gives nothing for what no key opens', () => {
+    expect(during.reseal(createKeyRing([secretC]).seal('text', 'here'), 'here')).toBeUndefined()
+    expect(during.reseal('no sealed value', 'here')).toBeUndefined()
+  })
+})
+
+describe('names of keys', () => {
+  it('stand in the order of the ring, one a secret, the same in every ring', () => {
+    const [a] = createKeyRing([secretA]).ids
+    expect(createKeyRing([secretC, secretA]).ids).toEqual([createKeyRing([secretC]).ids[0], a])
+    expect(a).toMatch(/^[\w-]{8}$/)
+    expect(new Set([secretA, secretB, secretC].flatMap((secret) => createKeyRing([secret]).ids)).size).toBe(3)
+  })
+})
+
 describe('signatures', () => {
   const keys = createKeyRing([secretA])
 
