@@ -26,6 +26,7 @@ const layers = {
   'visitor/': 3,
   'clients/': 3,
   'connections/': 3,
+  'dpop/': 3,
   'grants/': 3,
   'policy/': 3,
   'budget/': 3,

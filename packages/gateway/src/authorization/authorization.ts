@@ -9,6 +9,7 @@ import { authorize } from './authorize.ts'
 import { callback } from './callback.ts'
 import { answerConsent, showConsent } from './consent.ts'
 import type { FrontDeps } from './front-deps.ts'
+import { introspect } from './introspect.ts'
 import { sendErrorPage } from './notices.ts'
 import { register } from './register.ts'
 import { revoke } from './revoke.ts'
@@ -34,6 +35,7 @@ const routes: Route[] = [
   { endpoint: 'token', methods: { POST: token }, for: 'client' },
   { endpoint: 'register', methods: { POST: register }, for: 'client' },
   { endpoint: 'revoke', methods: { POST: revoke }, for: 'client' },
+  { endpoint: 'introspect', methods: { POST: introspect }, for: 'client' },
 ]
 
 /**
@@ -43,7 +45,11 @@ const routes: Route[] = [
  */
 export function createAuthorization(deps: FrontDeps): Middleware {
   const { config } = deps
-  const offered = routes.filter((route) => route.endpoint !== 'register' || config.clients.registration !== false)
+  const { registration, preregistered } = config.clients
+  const off: Endpoint[] = []
+  if (registration === false) off.push('register')
+  if (!preregistered.some((client) => client.introspect)) off.push('introspect')
+  const offered = routes.filter((route) => !off.includes(route.endpoint))
   return function authorization(req, res, next) {
     const route = offered.find(({ endpoint }) => pathMatches(req, config.basePath, config.endpoints[endpoint]))
     if (route) void answer(deps, route, req, res)

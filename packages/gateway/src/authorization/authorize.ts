@@ -59,11 +59,12 @@ function requestedRedirectUri(client: Client, { params }: AuthorizationParams): 
 }
 
 async function begin(deps: FrontDeps, req: IncomingMessage, client: Client, target: ResponseTarget, given: AuthorizationParams): Promise<Begun> {
-  const { server, scopes, challenge, state, prompt } = checkRequest(deps.config, client, given)
+  const { server, scopes, challenge, state, dpopJkt, prompt } = checkRequest(deps.config, client, given)
   const user = await expectedUser(deps, req, server)
   const offered = user ? await withRefusedScopes(deps, client, server, scopes, user.subject) : scopes
   const { redirectUri } = target
-  return { client, server, user, request: { clientId: client.clientId, redirectUri, state, challenge, server: server.id, scopes: offered, prompt } }
+  const request = { clientId: client.clientId, redirectUri, state, challenge, dpopJkt, server: server.id, scopes: offered, prompt }
+  return { client, server, user, request }
 }
 
 /** The consent page; or the next leg at once, when this user approved the same before. */

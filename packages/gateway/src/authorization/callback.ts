@@ -12,6 +12,7 @@ import { parseParams } from '../http/params.ts'
 import { sendRedirect } from '../http/respond.ts'
 import { queryOf } from '../http/route.ts'
 import { fingerprint, sameFingerprint } from '../keys/fingerprint.ts'
+import { withIncluded } from '../lib/scope-hierarchy.ts'
 import { rememberUser } from '../visitor/identity-cookie.ts'
 import { errorResponse } from './authorization-response.ts'
 import { consentUrl } from './authorize.ts'
@@ -93,7 +94,7 @@ async function signIn(deps: FrontDeps, req: IncomingMessage, pending: Pending): 
   const client = await findClient(deps, pending.request.clientId)
   const redirectUri = callbackUrl(deps.config)
   try {
-    const scopes = downstreamScopes(downstream.provider, pending.request.scopes)
+    const scopes = downstreamScopes(downstream.provider, withIncluded(deps.config.scopeHierarchy, pending.request.scopes))
     const tokens = await downstream.exchange({ callbackUrl: new URL(`${redirectUri}?${query}`), redirectUri, ...leg, scopes })
     return { pending, client, server, tokens, identity: await downstream.identify(tokens) }
   } catch (error) {

@@ -3,6 +3,7 @@ import { isLoopbackRedirectUri } from '../clients/redirect-uri.ts'
 import type { Config, ServerConfig } from '../config.ts'
 import { downstreamScopes } from '../grants/scope-map.ts'
 import { type Html, html } from '../lib/html.ts'
+import { withIncluded } from '../lib/scope-hierarchy.ts'
 import { type Looks, renderPage } from '../pages/page.ts'
 import { say, sayScope } from '../pages/words.ts'
 import { hostOf, looksOf } from '../visitor/looks.ts'
@@ -69,7 +70,7 @@ function scopeList(config: Config, looks: Looks, { server, request }: ConsentQue
     return described === undefined ? html`<li><code>${scope}</code></li>` : html`<li>${described} <small><code>${scope}</code></small></li>`
   })
   if (items.length === 0) items.push(html`<li>${say(looks.texts, 'noScopes', { server: server.displayName })}</li>`)
-  const downstream = provider ? downstreamScopes(provider, request.scopes) : []
+  const downstream = provider ? downstreamScopes(provider, withIncluded(config.scopeHierarchy, request.scopes)) : []
   const others = downstream.filter((scope) => !request.scopes.includes(scope))
   // The scopes asked for at the provider are shown as well, wherever they go by other names (AZ-7).
   return html`<ul class="scopes">${items}</ul>${

@@ -44,7 +44,7 @@ export async function finish(deps: FrontDeps, finished: Finished): Promise<Opene
     scopes: request.scopes,
     grantKey,
     provider: grantKey === undefined ? undefined : server.provider,
-    code: { challenge: request.challenge, redirectUri: request.redirectUri },
+    code: { challenge: request.challenge, redirectUri: request.redirectUri, jkt: request.dpopJkt },
   })
   return { connectionId, grantKey, ownGrant: server.grants === 'own', url: codeResponse(deps.config, request, code) }
 }

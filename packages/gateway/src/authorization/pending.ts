@@ -14,6 +14,8 @@ export interface PendingRequest {
   redirectUri: string
   state: string | undefined
   challenge: string
+  /** Thumbprint of the key that the code is to be bound to (RFC 9449 §10). */
+  dpopJkt?: string | undefined
   /** Server id. */
   server: string
   scopes: string[]

@@ -5,7 +5,7 @@ import { readRefusedScopes, takeRefusedScopes } from '../clients/step-up.ts'
 import type { ServerConfig } from '../config.ts'
 import type { FrontDeps } from './front-deps.ts'
 import type { PendingRequest } from './pending.ts'
-import { allScopes, offeredTo } from './scopes.ts'
+import { offeredTo } from './scopes.ts'
 
 /** Whether this user approved just this before, so that no page needs to ask (AZ-6, AZ-13). */
 export async function isApproved(deps: FrontDeps, client: Client, request: PendingRequest, subject: string): Promise<boolean> {
@@ -26,7 +26,7 @@ export async function rememberApproval(deps: FrontDeps, client: Client, request:
  */
 export async function withRefusedScopes(deps: FrontDeps, client: Client, server: ServerConfig, scopes: string[], subject: string): Promise<string[]> {
   const refused = await readRefusedScopes(deps, { subject, clientId: client.clientId, serverId: server.id })
-  return offeredTo(client, server, allScopes(deps.config)).filter((scope) => scopes.includes(scope) || refused.includes(scope))
+  return offeredTo(deps.config, client, server).filter((scope) => scopes.includes(scope) || refused.includes(scope))
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Config, ServerConfig } from '../config.ts'
 import { OAuthError } from '../errors/oauth-error.ts'
 import { sameResource } from '../lib/resource.ts'
 import type { AuthorizationParams } from './parameters.ts'
-import { allScopes, scopesToGrant } from './scopes.ts'
+import { scopesToGrant } from './scopes.ts'
 
 /** What an authorization request asks for, once every check has passed. */
 export interface CheckedRequest {
@@ -12,6 +12,8 @@ export interface CheckedRequest {
   /** PKCE S256 challenge. */
   challenge: string
   state: string | undefined
+  /** Thumbprint of the key that the code is to be bound to (RFC 9449 §10). */
+  dpopJkt: string | undefined
   /** The OpenID Connect prompts that mean something here. */
   prompt: 'none' | 'consent' | 'login' | 'select_account' | undefined
 }
@@ -23,14 +25,14 @@ const longestState = 4096
  *
  * @throws OAuthError as RFC 6749 §4.1.2.1 and RFC 8707 §2 name it
  */
-export function checkRequest(config: Pick<Config, 'servers'>, client: Client, request: AuthorizationParams): CheckedRequest {
+export function checkRequest(config: Pick<Config, 'servers' | 'scopeHierarchy'>, client: Client, request: AuthorizationParams): CheckedRequest {
   checkResponseType(request)
   checkResponseMode(request)
   const challenge = checkPkce(request)
   const state = checkState(request)
   const server = checkResource(config, request)
-  const scopes = scopesToGrant(client, server, request.params.get('scope'), allScopes(config))
-  return { server, scopes, challenge, state, prompt: readPrompt(request) }
+  const scopes = scopesToGrant(config, client, server, request.params.get('scope'))
+  return { server, scopes, challenge, state, dpopJkt: checkDpopJkt(request), prompt: readPrompt(request) }
 }
 
 function checkResponseType({ params }: AuthorizationParams): void {
@@ -57,6 +59,12 @@ function checkState({ params }: AuthorizationParams): string | undefined {
   const state = params.get('state')
   if (state !== undefined && state.length > longestState) throw new OAuthError('invalid_request', `The state is longer than ${longestState} characters.`)
   return state
+}
+
+function checkDpopJkt({ params }: AuthorizationParams): string | undefined {
+  const jkt = params.get('dpop_jkt')
+  if (jkt !== undefined && !/^[\w-]{43}$/.test(jkt)) throw new OAuthError('invalid_request', 'The dpop_jkt is not the base64url of a SHA-256 thumbprint.')
+  return jkt
 }
 
 /** TK-5: without a `resource` it is the only server, or the first. */

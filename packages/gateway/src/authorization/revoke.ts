@@ -16,11 +16,12 @@ export async function revoke(deps: FrontDeps, req: IncomingMessage, res: ServerR
   const { config } = deps
   const params = await readForm(req, { maxBytes: config.limits.oauthBodyBytes, timeoutMs: config.limits.bodySeconds * 1000 })
   const tokenEndpoint = config.issuer + config.endpoints.token
-  const client = await authenticateClient(deps, { authorization: req.headers.authorization, params, tokenEndpoint })
+  const { client } = await authenticateClient(deps, { authorization: req.headers.authorization, params, tokenEndpoint })
   const given = params.get('token')
   if (given === undefined) throw new OAuthError('invalid_request', 'The parameter token is missing.')
   const connection = await revokeToken(deps, given, client.clientId)
-  if (connection) await releaseGrant(deps, connection)
+  // A grant that an identity provider's word lets a client use was made by the user's own sign-in, and is theirs to end.
+  if (connection && connection.obtainedBy !== 'id-jag') await releaseGrant(deps, connection)
   deps.log.write({
     event: 'authorization.revoke',
     level: 'info',

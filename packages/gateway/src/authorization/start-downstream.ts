@@ -1,4 +1,5 @@
 import { downstreamScopes } from '../grants/scope-map.ts'
+import { withIncluded } from '../lib/scope-hierarchy.ts'
 import type { FrontDeps } from './front-deps.ts'
 import type { PendingRequest } from './pending.ts'
 
@@ -29,7 +30,7 @@ export async function startDownstream(deps: FrontDeps, pendingId: string, provid
     state: leg.state,
     nonce: leg.nonce,
     codeChallenge: await downstream.challengeOf(leg.verifier),
-    scopes: downstreamScopes(provider, request.scopes),
+    scopes: downstreamScopes(provider, withIncluded(deps.config.scopeHierarchy, request.scopes)),
     // `consent` is asked of us, not of the provider.
     ...(request.prompt === undefined || request.prompt === 'consent' ? {} : { prompt: request.prompt }),
   })

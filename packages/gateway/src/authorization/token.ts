@@ -1,7 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { authenticateClient } from '../clients/authenticate-client.ts'
+import type { Client } from '../clients/client.ts'
+import { jwtBearerGrant, type OfferedGrantType, offeredGrantTypes } from '../clients/grant-types.ts'
 import { type Connection, subjectKey } from '../connections/connection.ts'
-import { ConnectionEnded, type Issued } from '../connections/connections.ts'
+import { type AccessTokenResponse, ConnectionEnded, type Issued } from '../connections/connections.ts'
+import { checkProof, InvalidProof, useOnce } from '../dpop/proof.ts'
 import { releaseGrant } from '../ending/ending.ts'
 import { OAuthError } from '../errors/oauth-error.ts'
 import { keepGrant } from '../grants/grants.ts'
@@ -11,33 +14,53 @@ import { sendJson } from '../http/respond.ts'
 import { sameResource } from '../lib/resource.ts'
 import { inBackground } from '../log/background.ts'
 import type { FrontDeps } from './front-deps.ts'
+import { tokenForService } from './token-for-service.ts'
+import { tokenFromAssertion } from './token-from-assertion.ts'
 import { tokenFromCode } from './token-from-code.ts'
 import { tokenFromRefresh } from './token-from-refresh.ts'
 import type { GrantType, TokenRequest } from './token-request.ts'
 
-const grantTypes = new Map<string, GrantType>([
-  ['authorization_code', tokenFromCode],
-  ['refresh_token', tokenFromRefresh],
-])
+const issuers: Record<OfferedGrantType, GrantType> = {
+  authorization_code: tokenFromCode,
+  refresh_token: tokenFromRefresh,
+  client_credentials: tokenForService,
+  [jwtBearerGrant]: tokenFromAssertion,
+}
 
 /** POST /token (RFC 6749 §3.2, TK-11, TK-12). */
 export async function token(deps: FrontDeps, req: IncomingMessage, res: ServerResponse, requestId: string): Promise<void> {
   const { config } = deps
   const params = await readForm(req, { maxBytes: config.limits.oauthBodyBytes, timeoutMs: config.limits.bodySeconds * 1000 })
   const tokenEndpoint = config.issuer + config.endpoints.token
-  const client = await authenticateClient(deps, { authorization: req.headers.authorization, params, tokenEndpoint })
+  const { client, method } = await authenticateClient(deps, { authorization: req.headers.authorization, params, tokenEndpoint })
   const grantType = params.get('grant_type')
-  const issue = findGrantType(grantType)
-  const { response, connection } = await issueTokens(deps, issue, { client, params, resource: requestedResource(deps, params) })
+  const issue = findGrantType(deps, grantType)
+  const jkt = await provedKey(deps, req, client, tokenEndpoint)
+  const request = { client, authenticated: method !== 'none', params, resource: requestedResource(deps, params), jkt }
+  const { response, connection } = await issueTokens(deps, issue, request)
   logIssued(deps, connection, grantType as string, requestId)
   sendJson(res, 200, response, { pragma: 'no-cache' })
 }
 
-function findGrantType(name: string | undefined): GrantType {
+function findGrantType({ config }: FrontDeps, name: string | undefined): GrantType {
   if (name === undefined) throw new OAuthError('invalid_request', 'The parameter grant_type is missing.')
-  const found = grantTypes.get(name)
-  if (!found) throw new OAuthError('unsupported_grant_type', 'Only the grant types authorization_code and refresh_token are supported.')
-  return found
+  const offered = offeredGrantTypes(config)
+  const found = offered.find((candidate) => candidate === name)
+  if (!found) throw new OAuthError('unsupported_grant_type', `Only these grant types are supported: ${offered.join(', ')}.`)
+  return issuers[found]
+}
+
+/** The key that the tokens are to be bound to: that of the request's DPoP proof (RFC 9449 §5). A client that registered for bound tokens gets no others (§5.2). */
+async function provedKey(deps: FrontDeps, req: IncomingMessage, client: Client, tokenEndpoint: string): Promise<string | undefined> {
+  if (req.headers.dpop === undefined && !client.dpopBound) return undefined
+  try {
+    const proof = await checkProof(req.headers.dpop, { method: 'POST', url: tokenEndpoint }, deps.clock())
+    await useOnce(deps, proof)
+    return proof.jkt
+  } catch (error) {
+    if (error instanceof InvalidProof) throw new OAuthError('invalid_dpop_proof', error.message, { cause: error })
+    throw error
+  }
 }
 
 /** Some clients send no `resource` here; the code or refresh token says it then (clients.md lines 2 and 3). */
@@ -53,11 +76,13 @@ function requestedResource({ config }: FrontDeps, params: Params): string | unde
  * What a grant type gives. The grant behind the connection lives on with it; a code or token with two holders ended its connection, and the grant goes too
  * (TK-2, TK-7).
  */
-async function issueTokens(deps: FrontDeps, issue: GrantType, request: TokenRequest): Promise<Issued> {
+async function issueTokens(deps: FrontDeps, issue: GrantType, request: TokenRequest): Promise<Issued<AccessTokenResponse>> {
   try {
     const issued = await issue(deps, request)
-    const { grantKey } = issued.connection
-    if (grantKey !== undefined) inBackground(deps.log, 'renewing a grant', keepGrant(deps, grantKey, deps.config.tokens.refreshTokenSeconds))
+    const { grantKey, obtainedBy } = issued.connection
+    // A service's grant is made anew whenever it is needed, so it need not outlive its token.
+    if (grantKey !== undefined && obtainedBy !== 'client_credentials')
+      inBackground(deps.log, 'renewing a grant', keepGrant(deps, grantKey, deps.config.tokens.refreshTokenSeconds))
     return issued
   } catch (error) {
     if (error instanceof ConnectionEnded) await releaseGrant(deps, error.connection)

@@ -16,6 +16,12 @@ export interface ClientCredentials {
   tokenEndpoint: string
 }
 
+/** A client that has proved itself, or by `none` has only named itself. */
+export interface AuthenticatedClient {
+  client: Client
+  method: ClientAuthMethod
+}
+
 /** What was presented, before anything is checked. */
 type Presented = { clientId: string } & (
   | { method: 'none' }
@@ -27,17 +33,20 @@ type Presented = { clientId: string } & (
  * Authenticates the client at the token and revocation endpoints (RFC 6749 §2.3 and §3.2.1, RFC 7523 §2.2): public clients by their `client_id`, others by a secret in the
  * header or the body, or by a signed JWT. A client that has credentials must use them (CR-10).
  *
- * @returns the client
+ * @returns the client, and how it proved itself
  * @throws OAuthError `invalid_client`, 401, with `WWW-Authenticate: Basic` when the header was used (TK-12); `invalid_request` for more than one method;
  *   `temporarily_unavailable` when the client's document or keys cannot be fetched right now; StoreUnavailable
  */
-export async function authenticateClient(deps: Pick<Deps, 'config' | 'store' | 'clock' | 'guardedFetch'>, credentials: ClientCredentials): Promise<Client> {
+export async function authenticateClient(
+  deps: Pick<Deps, 'config' | 'store' | 'clock' | 'guardedFetch'>,
+  credentials: ClientCredentials,
+): Promise<AuthenticatedClient> {
   const inHeader = credentials.authorization !== undefined
   try {
     const presented = presentedBy(credentials)
     const client = await findClient(deps, presented.clientId)
     await prove(deps, client, presented, credentials.tokenEndpoint)
-    return client
+    return { client, method: presented.method }
   } catch (error) {
     // No verdict on the client: it would throw its registration and its tokens away.
     if (error instanceof DocumentUnavailable) {

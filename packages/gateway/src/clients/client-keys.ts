@@ -35,6 +35,14 @@ export function clientKeys(deps: KeyDeps, client: Client): JWTVerifyGetKey {
       throw new OAuthError('invalid_client', 'This client has no keys registered.')
     }
   }
+  return fetchedKeys(deps, jwksUri)
+}
+
+/**
+ * The keys that stand at a URL, for {@link clientKeys} and for identity providers. Looking one up throws a `DocumentUnavailable` when the host does not answer, and an OAuthError
+ * `invalid_client` when it answers with no key set.
+ */
+export function fetchedKeys(deps: KeyDeps, jwksUri: string): JWTVerifyGetKey {
   return async (header, token) => {
     const cached = await cachedKeys(deps, jwksUri)
     const known = cached && cached.freshUntil > deps.clock() ? cached : await fetchKeys(deps, jwksUri)
@@ -55,7 +63,7 @@ async function fetchKeys(deps: KeyDeps, jwksUri: string): Promise<CachedKeys> {
   await chargeFetch(deps, new URL(jwksUri).host)
   const response = await guardedGet(deps, jwksUri, maxBytes)
   const jwks = response.status === 200 ? parseKeys(response.body) : undefined
-  if (!jwks) throw new OAuthError('invalid_client', 'The jwks_uri of this client did not answer with a key set.', { reason: `status ${response.status}` })
+  if (!jwks) throw new OAuthError('invalid_client', 'The jwks_uri did not answer with a key set.', { reason: `status ${response.status}` })
   const now = deps.clock()
   const record: CachedKeys = { v: 1, jwks, fetchedAt: now, freshUntil: now + freshnessMs(response.headers, now) }
   await deps.store.set(keysKey(jwksUri), JSON.stringify(record), keptMs)

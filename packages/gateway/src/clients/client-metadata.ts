@@ -22,6 +22,7 @@ const schema = z.object({
   jwks: z.object({ keys: z.array(z.record(z.string(), z.unknown())).min(1).max(maxKeys) }).optional(),
   jwks_uri: z.string().max(2048).optional(),
   application_type: word.optional(),
+  dpop_bound_access_tokens: z.boolean().optional(),
 })
 
 /**

@@ -17,6 +17,12 @@ export interface Client {
   jwksUri?: string
   /** Upper bound on scopes, when registered with one. */
   scopes?: string[]
+  /** Gets tokens for itself (`client_credentials`): the team's own services only. */
+  service?: boolean
+  /** May ask about tokens (RFC 7662): the team's own services only. */
+  introspect?: boolean
+  /** Gets no access token without a DPoP proof (RFC 9449 §5.2). */
+  dpopBound?: boolean
   uri?: string
   logoUri?: string
   /** Hash over the metadata that consent depends on: a change asks again (AZ-13). */

@@ -38,6 +38,9 @@ function fromTeam(known: PreregisteredClient): Client {
     ...(known.jwks === undefined ? {} : { jwks: known.jwks }),
     ...(known.jwksUri === undefined ? {} : { jwksUri: known.jwksUri }),
     ...(known.scopes === undefined ? {} : { scopes: known.scopes }),
+    ...(known.service && { service: true }),
+    ...(known.introspect && { introspect: true }),
+    ...(known.dpopBoundAccessTokens && { dpopBound: true }),
   }
   return { ...client, metadataHash: metadataHash(client) }
 }

@@ -85,6 +85,7 @@ export function judgeDocument(clientId: string, response: Pick<GuardedResponse, 
     authMethods: [method],
     ...(metadata.jwks ? { jwks: metadata.jwks } : {}),
     ...(metadata.jwks_uri === undefined ? {} : { jwksUri: metadata.jwks_uri }),
+    ...(metadata.dpop_bound_access_tokens && { dpopBound: true }),
     ...(uri === undefined ? {} : { uri }),
   }
   return { ...client, metadataHash: metadataHash(client) }

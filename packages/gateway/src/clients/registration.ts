@@ -122,6 +122,7 @@ function buildClient(clientId: string, metadata: ClientMetadata, methods: Client
     ...(secret === undefined ? {} : { secretHash: fingerprint(secret) }),
     ...(metadata.jwks ? { jwks: metadata.jwks } : {}),
     ...(metadata.jwks_uri === undefined ? {} : { jwksUri: metadata.jwks_uri }),
+    ...(metadata.dpop_bound_access_tokens && { dpopBound: true }),
     ...(uri === undefined ? {} : { uri }),
   }
   return { ...client, metadataHash: metadataHash(client) }
@@ -143,5 +144,6 @@ function answer(client: Client, metadata: ClientMetadata, secret: string | undef
     ...(client.uri === undefined ? {} : { client_uri: client.uri }),
     ...(client.jwks === undefined ? {} : { jwks: client.jwks }),
     ...(client.jwksUri === undefined ? {} : { jwks_uri: client.jwksUri }),
+    ...(client.dpopBound && { dpop_bound_access_tokens: true }),
   }
 }

@@ -22,7 +22,7 @@ const methods = ['GET', 'HEAD', 'OPTIONS']
  * goes to `next()`.
  */
 export function createDiscovery(deps: Pick<Deps, 'config'>): Middleware {
-  const documents = [...resourceDocuments(deps), serverDocument(deps)]
+  const documents = [...resourceDocuments(deps), serverDocument(deps), ...keySet(deps)]
   return function discovery(req, res, next) {
     const document = documents.find((candidate) => candidate.isFor(req))
     if (!document) return next()
@@ -52,6 +52,14 @@ function serverDocument({ config }: Pick<Deps, 'config'>): Document {
     isFor: (req) => isAt(req, inserted) || names.some((name) => pathMatches(req, basePath, name)),
     body: serverMetadata(config),
   }
+}
+
+/** The public keys that access tokens are signed with (RFC 7517, RFC 9068 §4), for services that verify them. */
+function keySet({ config }: Pick<Deps, 'config'>): Document[] {
+  const { basePath, endpoints, tokens } = config
+  if (tokens.signingKeys.length === 0) return []
+  const keys = tokens.signingKeys.map(({ publicJwk }) => publicJwk)
+  return [{ isFor: (req) => pathMatches(req, basePath, endpoints.jwks), body: { keys } }]
 }
 
 /** Against the whole path, so that a document for the same path at another place of the host is left to the host. */

@@ -1,4 +1,5 @@
 import type { Config, ServerConfig } from '../config.ts'
+import { proofAlgorithms } from '../dpop/proof.ts'
 
 /** Protected resource metadata (RFC 9728 §2), wire names. */
 export interface ResourceMetadata {
@@ -7,6 +8,7 @@ export interface ResourceMetadata {
   scopes_supported?: string[]
   bearer_methods_supported: ['header']
   resource_name: string
+  dpop_signing_alg_values_supported: string[]
 }
 
 /**
@@ -20,6 +22,7 @@ export function resourceMetadata(config: Pick<Config, 'issuer'>, server: Pick<Se
     ...publishedScopes(server.scopes),
     bearer_methods_supported: ['header'],
     resource_name: server.displayName,
+    dpop_signing_alg_values_supported: proofAlgorithms,
   }
 }
 

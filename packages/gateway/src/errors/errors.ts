@@ -8,6 +8,7 @@ export const catalogue = {
   provider_unavailable: { status: 503, message: 'The authorization server behind this gateway cannot be reached right now. Try again shortly.' },
   unauthorized: { status: 401, message: 'This MCP server needs an access token.' },
   invalid_token: { status: 401, message: 'The access token is unknown, expired or revoked, or was issued for another server.' },
+  invalid_dpop_proof: { status: 401, message: 'The DPoP proof of this request is missing or not good.' },
   insufficient_scope: { status: 403, message: 'The access token lacks a scope that this operation needs.' },
   tool_unknown: { status: 200, message: 'Unknown tool' },
   call_denied: { status: 403, message: 'This call was refused by a policy of this gateway.' },

@@ -1,4 +1,4 @@
-/** Error codes of the OAuth endpoints: RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2, RFC 7591 §3.2.2, RFC 7009 §2.2.1, RFC 6750 §3.1, OpenID Connect Core §3.1.2.6. */
+/** Error codes of the OAuth endpoints: RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2, RFC 7591 §3.2.2, RFC 7009 §2.2.1, RFC 6750 §3.1, RFC 9449 §5, OpenID Connect Core §3.1.2.6. */
 export type OAuthErrorCode =
   | 'invalid_request'
   | 'invalid_client'
@@ -15,6 +15,7 @@ export type OAuthErrorCode =
   | 'invalid_client_metadata'
   | 'unsupported_token_type'
   | 'invalid_token'
+  | 'invalid_dpop_proof'
   | 'login_required'
   | 'consent_required'
   | 'interaction_required'

@@ -2,6 +2,7 @@ import {
   authorizationCodeGrant,
   buildAuthorizationUrl,
   type Configuration,
+  clientCredentialsGrant,
   fetchUserInfo,
   refreshTokenGrant,
   skipSubjectCheck,
@@ -62,6 +63,8 @@ export interface Downstream {
   exchange(callback: { callbackUrl: URL; redirectUri: string; state: string; nonce: string; verifier: string; scopes: string[] }): Promise<DownstreamTokens>
   /** Presents a refresh token once. Refused credentials of the gateway's own count as unavailable: the grant is not at fault and must outlive them. */
   refresh(refreshToken: string, options?: RefreshOptions): Promise<RefreshedTokens>
+  /** A token of the gateway's own, without a user (RFC 6749 §4.4). Refused credentials count as unavailable here too. */
+  ownToken(scopes: string[], options?: RefreshOptions): Promise<RefreshedTokens>
   /** Who the tokens belong to, by the provider's `identity` option. */
   identify(tokens: DownstreamTokens): Promise<Identity>
   /** Revokes a refresh token (RFC 7009), with two more attempts when the provider is unavailable. False: it has no revocation endpoint. */
@@ -133,13 +136,22 @@ export function createDownstream(provider: ProviderConfig, deps: Pick<Deps, 'ran
       ask('refresh', async (config) => {
         const answer = await asRefresh(options, () => refreshTokenGrant(config, refreshToken, { ...provider.tokenParams, ...target }))
         return { accessToken: answer.access_token, refreshToken: answer.refresh_token, expiresIn: answer.expires_in, scopes: scopesOf(answer.scope) }
-      }).catch((error: unknown) => {
-        const isDefinite = error instanceof DownstreamRefused && error.code !== 'invalid_response' && !ownCredentialsRefused.includes(error.code)
-        throw isDefinite || !(error instanceof DownstreamRefused) ? error : new ProviderUnavailable(error.reason, error)
-      }),
+      }).catch(sparingCredentials),
+    ownToken: (scopes, options = {}) =>
+      ask('client credentials', async (config) => {
+        const scope = scopes.length === 0 ? {} : { scope: scopes.join(' ') }
+        const answer = await asRefresh(options, () => clientCredentialsGrant(config, { ...provider.tokenParams, ...target, ...scope }))
+        return { accessToken: answer.access_token, refreshToken: undefined, expiresIn: answer.expires_in, scopes: scopesOf(answer.scope) }
+      }).catch(sparingCredentials),
     identify: (tokens) => ask('identity', (config) => identify(provider, config, tokens)),
     revoke: (refreshToken) => ask('revocation', (config) => revoke(config, refreshToken)),
   }
+}
+
+/** A definite no to the gateway's own credentials, or an answer that fails a check, is nothing that a grant should die of. */
+function sparingCredentials(error: unknown): never {
+  const isDefinite = error instanceof DownstreamRefused && error.code !== 'invalid_response' && !ownCredentialsRefused.includes(error.code)
+  throw isDefinite || !(error instanceof DownstreamRefused) ? error : new ProviderUnavailable(error.reason, error)
 }
 
 async function identify(provider: ProviderConfig, config: Configuration, tokens: DownstreamTokens): Promise<Identity> {

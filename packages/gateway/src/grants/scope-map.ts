@@ -8,8 +8,13 @@ const ownScopes = ['openid', 'profile', 'email', 'offline_access']
  * own ones among the provider's scopes. Nothing beyond `scopes` and `scopeMap` of the provider is ever asked.
  */
 export function downstreamScopes(provider: Pick<ProviderConfig, 'scopes' | 'scopeMap'>, gatewayScopes: string[]): string[] {
+  return [...new Set([...provider.scopes.filter((scope) => ownScopes.includes(scope)), ...serviceScopes(provider, gatewayScopes)])]
+}
+
+/** The same for a token that has no user: without the gateway's own scopes, which are all about one. */
+export function serviceScopes(provider: Pick<ProviderConfig, 'scopes' | 'scopeMap'>, gatewayScopes: string[]): string[] {
   const asked = gatewayScopes.flatMap((scope) => mapped(provider, scope) ?? (provider.scopes.includes(scope) ? [scope] : []))
-  return [...new Set([...provider.scopes.filter((scope) => ownScopes.includes(scope)), ...asked])]
+  return [...new Set(asked)]
 }
 
 function mapped(provider: Pick<ProviderConfig, 'scopeMap'>, scope: string): string[] | undefined {

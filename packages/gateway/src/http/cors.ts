@@ -11,7 +11,7 @@ export interface CorsOptions {
 }
 
 // What real browser clients send (clients.md line 20); tool parameters may come as Mcp-Param-* besides (TR-27).
-const requestHeaders = ['authorization', 'content-type', 'mcp-protocol-version', 'mcp-session-id', 'mcp-method', 'mcp-name', 'last-event-id']
+const requestHeaders = ['authorization', 'content-type', 'dpop', 'mcp-protocol-version', 'mcp-session-id', 'mcp-method', 'mcp-name', 'last-event-id']
 const exposedHeaders = ['WWW-Authenticate', 'Mcp-Session-Id', 'Retry-After']
 
 /**

@@ -5,7 +5,7 @@ import { runtimeHeaders } from '../runtime/headers.ts'
 import { giveUpGrant, replaceToken } from './attach-grant.ts'
 import type { Call } from './call.ts'
 import { askForScopes } from './check-policy.ts'
-import { connectionOf, type Edge, notesOf } from './edge.ts'
+import { connectionOf, type Edge, heldScopes, notesOf } from './edge.ts'
 
 /**
  * Sends a call to the runtime under the worker contract and gives the head of its answer. A 401 means that the downstream token was refused: another is fetched once and the
@@ -31,7 +31,8 @@ export async function askRuntime(edge: Edge, call: Call, req: IncomingMessage, s
     throw new GatewayError('runtime_invalid', { reason: 'the runtime answered 401 for another reason than the user token: does it know the worker secret?' })
   }
   const needed = response.status === 403 ? scopesOf(response.headers['www-authenticate']).filter((scope) => edge.server.scopes.includes(scope)) : []
-  if (needed.some((scope) => !call.scopes?.includes(scope))) {
+  const held = heldScopes(edge, call)
+  if (needed.some((scope) => !held.includes(scope))) {
     response.body.destroy()
     throw await askForScopes(edge, call, needed, 'the runtime')
   }
@@ -61,7 +62,7 @@ function requestOf(edge: Edge, call: Call, req: IncomingMessage, signal: AbortSi
     accessToken: call.downstreamToken,
     subject: identity?.sub,
     clientId,
-    scopes: call.scopes ?? [],
+    scopes: heldScopes(edge, call),
     requestId: call.id,
   }
   const headers = runtimeHeaders(inboundOf(req), server.headers, values, config.origin)

@@ -1,15 +1,19 @@
 import { endConnection } from '../connections/connections.ts'
 import { GatewayError, ProviderUnavailable } from '../errors/errors.ts'
+import type { Downstream } from '../grants/downstream.ts'
 import { changeGrant, deleteGrant } from '../grants/grants.ts'
+import { serviceScopes } from '../grants/scope-map.ts'
+import { forService } from '../grants/service-grant.ts'
 import { usableToken } from '../grants/usable-grant.ts'
 import type { Middleware } from '../http/middleware.ts'
 import { neverRefused } from '../lib/never-refused.ts'
+import { withIncluded } from '../lib/scope-hierarchy.ts'
 import { inBackground } from '../log/background.ts'
 import type { Call } from './call.ts'
 import { connectionOf, type Edge, notesOf } from './edge.ts'
 import { step } from './step.ts'
 
-/** Finds a downstream access token that is good for this call. A server without grants, or a connection without a user, gets none: nobody else's is ever borrowed (EX-5). */
+/** Finds a downstream access token that is good for this call. A server without grants, or a connection without a user, gets none, but for a service whose server gives it one of its own: nobody else's is ever borrowed (EX-5). */
 export function attachGrant(edge: Edge): Middleware {
   return step(edge, 'attachGrant', 'reserveBudget', 'grant', async (call) => {
     if (!needsGrant(edge, call)) return 'go-on'
@@ -67,8 +71,10 @@ async function endDeadConnection(edge: Edge, call: Call, reason: string): Promis
 
 async function takeToken(edge: Edge, call: Call, refused?: string): Promise<void> {
   const { deps, server } = edge
-  const { grantKey, provider, id } = connectionOf(call)
-  const downstream = provider === undefined ? undefined : deps.downstreams[provider]
+  const { grantKey, provider, id, obtainedBy } = connectionOf(call)
+  // The server has come to need grants since the service got its token.
+  if (grantKey === undefined && obtainedBy === 'client_credentials') throw await endDeadConnection(edge, call, 'the server has no grant for services')
+  const downstream = downstreamOf(edge, call, provider)
   if (grantKey === undefined || !downstream)
     throw new GatewayError('internal_error', { reason: `connection ${id} has no grant that server ${server.id} could use` })
   const notes = notesOf(call)
@@ -83,8 +89,16 @@ async function takeToken(edge: Edge, call: Call, refused?: string): Promise<void
   }
 }
 
+function downstreamOf({ deps }: Edge, call: Call, provider: string | undefined): Downstream | undefined {
+  const downstream = provider === undefined ? undefined : deps.downstreams[provider]
+  const { obtainedBy, scopes } = connectionOf(call)
+  if (!downstream || obtainedBy !== 'client_credentials') return downstream
+  return forService(downstream, serviceScopes(downstream.provider, withIncluded(deps.config.scopeHierarchy, scopes)))
+}
+
 function needsGrant(edge: Edge, call: Call): boolean {
-  return edge.server.provider !== undefined && edge.server.grants !== 'none' && connectionOf(call).identity !== undefined
+  const { identity, obtainedBy } = connectionOf(call)
+  return edge.server.provider !== undefined && edge.server.grants !== 'none' && (identity !== undefined || obtainedBy === 'client_credentials')
 }
 
 function isNeverRefused(call: Call): boolean {

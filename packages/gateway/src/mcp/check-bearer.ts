@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { checkAccessToken, noteUse } from '../connections/access-token.ts'
+import { checkProof, InvalidProof, useOnce } from '../dpop/proof.ts'
 import { GatewayError, StoreUnavailable } from '../errors/errors.ts'
 import { ownGrantKey } from '../grants/grant-key.ts'
 import { readGrant } from '../grants/grants.ts'
@@ -22,9 +23,9 @@ export function checkBearer(edge: Edge): Middleware {
   const origins = allowedOrigins(edge)
   return step(edge, 'checkBearer', 'record', 'authorize', async (call, req, res) => {
     if (cors(req, res, { origin: origins, methods }) === 'preflight-answered') return 'done'
-    const token = bearerToken(req)
+    const presented = presentedToken(req)
     try {
-      await authorize(edge, call, token)
+      await authorize(edge, call, req, presented)
     } catch (error) {
       // Only for a token that we issued is the store asked at all. The refusal then needs the request's id, whatever else is wrong with its body.
       if (error instanceof StoreUnavailable) await readCallBody(edge, call, req).catch(() => {})
@@ -37,10 +38,16 @@ export function checkBearer(edge: Edge): Middleware {
   })
 }
 
-async function authorize(edge: Edge, call: Call, token: string): Promise<void> {
+async function authorize(edge: Edge, call: Call, req: IncomingMessage, { scheme, token }: Presented): Promise<void> {
   const { deps, server } = edge
   const notes = notesOf(call)
+  notes.dpop = scheme === 'DPoP'
+  let proving: Promise<string> | undefined
   const checked = await checkAccessToken(deps, token, server.id, (connectionId) => {
+    // Beside the reads, and only for a token that we issued: nobody else fills the store with the ids of proofs.
+    proving = scheme === 'DPoP' ? prove(edge, req, token) : undefined
+    // Looked at below, if the token is good.
+    proving?.catch(() => {})
     if (server.provider === undefined || server.grants !== 'own') return
     const key = ownGrantKey(server.provider, connectionId)
     const read = readGrant(deps, key)
@@ -48,6 +55,10 @@ async function authorize(edge: Edge, call: Call, token: string): Promise<void> {
     read.catch(() => {})
     notes.grantRead = { key, read }
   })
+  const jkt = await proving
+  // A token that is bound to a key is worth nothing without it, whatever the scheme (RFC 9449 §7.2); and an unbound one gains nothing from a proof.
+  notes.dpop ||= checked.jkt !== undefined
+  if (checked.jkt !== jkt) throw new GatewayError('invalid_token', { reason: 'the token is bound to another key than was proved, or to none' })
   const { connection, scopes } = checked
   call.connection = connection
   call.scopes = scopes
@@ -57,13 +68,31 @@ async function authorize(edge: Edge, call: Call, token: string): Promise<void> {
   noteUse(deps, checked)
 }
 
+async function prove({ deps, server }: Edge, req: IncomingMessage, accessToken: string): Promise<string> {
+  try {
+    const proof = await checkProof(req.headers.dpop, { method: req.method ?? '', url: server.resource, accessToken }, deps.clock())
+    await useOnce(deps, proof)
+    return proof.jkt
+  } catch (error) {
+    if (error instanceof InvalidProof) throw new GatewayError('invalid_dpop_proof', { message: error.message, cause: error })
+    throw error
+  }
+}
+
+/** A token as it came. */
+interface Presented {
+  scheme: 'Bearer' | 'DPoP'
+  token: string
+}
+
 /* A token elsewhere, in the query for example, does not count (BC-1). */
-function bearerToken(req: IncomingMessage): string {
-  const { authorization } = req.headers
-  if (authorization === undefined || !/^bearer(?: |$)/i.test(authorization)) throw new GatewayError('unauthorized')
-  const token = /^bearer +([\w.~+/-]+=*) *$/i.exec(authorization)?.[1]
-  if (token === undefined) throw new GatewayError('invalid_token', { reason: 'not a bearer token (RFC 6750 §2.1)' })
-  return token
+function presentedToken(req: IncomingMessage): Presented {
+  const { authorization = '' } = req.headers
+  const scheme = /^(bearer|dpop)(?: |$)/i.exec(authorization)?.[1]?.toLowerCase()
+  if (scheme === undefined) throw new GatewayError('unauthorized')
+  const token = /^\w+ +([\w.~+/-]+=*) *$/.exec(authorization)?.[1]
+  if (token === undefined) throw new GatewayError('invalid_token', { reason: `no ${scheme} token (RFC 6750 §2.1, RFC 9449 §7.1)` })
+  return { scheme: scheme === 'dpop' ? 'DPoP' : 'Bearer', token }
 }
 
 function allowedOrigins({ deps, server }: Edge): '*' | string[] {

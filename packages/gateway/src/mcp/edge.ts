@@ -3,6 +3,7 @@ import type { Deps } from '../deps.ts'
 import { GatewayError } from '../errors/errors.ts'
 import type { Downstream } from '../grants/downstream.ts'
 import type { Grant } from '../grants/grant.ts'
+import { withIncluded } from '../lib/scope-hierarchy.ts'
 import { subjectKey } from '../lib/subject-key.ts'
 import type { PolicyCaller } from '../policy/filter-list.ts'
 import type { RuntimeLeg } from '../runtime/contract.ts'
@@ -38,6 +39,8 @@ export interface Notes {
   owed: Owed[]
   batch: boolean
   modern: boolean
+  /** The token came by the DPoP scheme, or is one that may only come by it. */
+  dpop: boolean
   /** The grant's read, begun beside that of the connection. */
   grantRead?: { key: string; read: Promise<Stored<Grant> | undefined> }
   /** Which token set of the grant the call has. */
@@ -54,7 +57,7 @@ const notes = new WeakMap<Call, Notes>()
 export function notesOf(call: Call): Notes {
   let found = notes.get(call)
   if (!found) {
-    found = { owed: [], batch: false, modern: false, reachedRuntime: false, ran: new Set() }
+    found = { owed: [], batch: false, modern: false, dpop: false, reachedRuntime: false, ran: new Set() }
     notes.set(call, found)
   }
   return found
@@ -66,15 +69,20 @@ export function connectionOf(call: Call): NonNullable<Call['connection']> {
   return call.connection
 }
 
+/** The scopes of the token with all that they include: what rules and the runtime ask for is held against these (BC-13). */
+export function heldScopes(edge: Edge, call: Call): string[] {
+  return withIncluded(edge.deps.config.scopeHierarchy, call.scopes ?? connectionOf(call).scopes)
+}
+
 /** Who calls, as policies look at them. */
-export function callerOf(call: Call): PolicyCaller {
-  const { clientId, clientTrust, identity, scopes } = connectionOf(call)
+export function callerOf(edge: Edge, call: Call): PolicyCaller {
+  const { clientId, clientTrust, identity } = connectionOf(call)
   return {
     server: call.server.id,
     subject: identity && subjectKey(identity),
     clientId,
     clientTrust,
-    scopes: call.scopes ?? scopes,
+    scopes: heldScopes(edge, call),
     claims: identity?.claims ?? {},
   }
 }
@@ -83,5 +91,5 @@ export function callerOf(call: Call): PolicyCaller {
 export function policyCallOf(edge: Edge, call: Call, method: string, params: Json | undefined): PolicyCall {
   const object = typeof params === 'object' && params !== null && !Array.isArray(params) ? params : {}
   const tool = method === 'tools/call' && typeof object.name === 'string' ? object.name : undefined
-  return { ...callerOf(call), method, tool, arguments: object.arguments, annotations: tool === undefined ? undefined : edge.annotations.get(tool) }
+  return { ...callerOf(edge, call), method, tool, arguments: object.arguments, annotations: tool === undefined ? undefined : edge.annotations.get(tool) }
 }

@@ -1,7 +1,8 @@
 import type { ServerResponse } from 'node:http'
 import type { Json } from '../config.ts'
+import { proofAlgorithms } from '../dpop/proof.ts'
 import { type ErrorCode, GatewayError } from '../errors/errors.ts'
-import { bearerChallenge } from '../http/challenge.ts'
+import { type Challenge, challenge } from '../http/challenge.ts'
 import { resourceMetadataUrl } from '../lib/well-known.ts'
 import type { Call } from './call.ts'
 import { type Edge, type Notes, notesOf, type Owed } from './edge.ts'
@@ -23,6 +24,7 @@ const tellings: Record<ErrorCode, [telling: Telling, rpcCode: number]> = {
   unauthorized: ['challenge', -31001],
   invalid_token: ['challenge', -31001],
   grant_dead: ['challenge', -31001],
+  invalid_dpop_proof: ['challenge', -31001],
   insufficient_scope: ['challenge', -31001],
   origin_forbidden: ['protocol', -31001],
   session_ended: ['protocol', -32600],
@@ -79,7 +81,7 @@ export function refuse(edge: Edge, res: ServerResponse, call: Call, error: unkno
   }
   for (const [name, value] of Object.entries(failure.headers)) res.setHeader(name, value)
   if (telling === 'challenge') {
-    res.setHeader('www-authenticate', challengeOf(edge, failure))
+    res.setHeader('www-authenticate', challengesOf(edge, notes, failure))
     const body = failure.code === 'insufficient_scope' && notes.owed.length > 0 ? rpcBody(call, notes, failure) : oauthBody(failure)
     send(res, call, failure.status, body)
     return
@@ -122,19 +124,25 @@ function rpcBody(call: Call, notes: Notes, failure: GatewayError): Json {
 function oauthBody(failure: GatewayError): Json {
   if (failure.code === 'unauthorized') return { error: 'unauthorized', error_description: failure.message }
   if (failure instanceof InsufficientScope) return { error: failure.code, error_description: failure.message, scope: failure.scopes.join(' ') }
-  return { error: 'invalid_token', error_description: failure.message }
+  return { error: failure.code === 'invalid_dpop_proof' ? failure.code : 'invalid_token', error_description: failure.message }
 }
 
-function challengeOf(edge: Edge, failure: GatewayError): string {
+/* Clients that know Bearer alone read the first challenge and find their way as always; the second tells a DPoP client what was wrong (RFC 9449 §7.1). */
+function challengesOf(edge: Edge, notes: Notes, failure: GatewayError): string[] {
   const { config } = edge.deps
   const scope = failure instanceof InsufficientScope ? failure.scopes : edge.server.scopes
-  const error =
-    failure.code === 'unauthorized' ? undefined : failure.code === 'insufficient_scope' ? ('insufficient_scope' as const) : ('invalid_token' as const)
-  return bearerChallenge({
-    resourceMetadata: resourceMetadataUrl(config, edge.server.path),
-    ...(scope.length > 0 && { scope: scope.join(' ') }),
-    ...(error && { error, errorDescription: failure.message }),
-  })
+  const shared = { resourceMetadata: resourceMetadataUrl(config, edge.server.path), ...(scope.length > 0 && { scope: scope.join(' ') }) }
+  const error = challengeError(failure)
+  const named = error && { error, errorDescription: failure.message }
+  // A proof that fails says nothing against the token, nor would another bearer token help.
+  const bearer = challenge('Bearer', { ...shared, ...(error !== 'invalid_dpop_proof' && named) })
+  return notes.dpop ? [bearer, challenge('DPoP', { ...shared, ...named, algs: proofAlgorithms.join(' ') })] : [bearer]
+}
+
+/* RFC 6750 §3.1: a request without a token hears of no error code. */
+function challengeError({ code }: GatewayError): Challenge['error'] {
+  if (code === 'unauthorized') return undefined
+  return code === 'insufficient_scope' || code === 'invalid_dpop_proof' ? code : 'invalid_token'
 }
 
 function send(res: ServerResponse, call: Call, status: number, body: Json): void {

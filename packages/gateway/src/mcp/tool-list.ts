@@ -30,7 +30,7 @@ export function filterToolList(edge: Edge, call: Call, text: string): string | u
 function filterOne(edge: Edge, call: Call, message: Json): boolean {
   const result = member(message, 'result')
   if (!isObject(result) || !Array.isArray(result.tools)) return false
-  const caller = callerOf(call)
+  const caller = callerOf(edge, call)
   const tools = result.tools.filter((tool) => {
     const name = member(tool, 'name')
     if (typeof name !== 'string') return false

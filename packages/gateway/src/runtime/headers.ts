@@ -18,7 +18,7 @@ export interface ContractValues {
 }
 
 const hopByHop = ['connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'http2-settings']
-const neverPassed = new Set([...hopByHop, 'authorization', 'cookie', 'forwarded', 'expect', 'host', 'content-length', 'accept-encoding'])
+const neverPassed = new Set([...hopByHop, 'authorization', 'cookie', 'dpop', 'forwarded', 'expect', 'host', 'content-length', 'accept-encoding'])
 const neverPassedPrefixes = ['proxy-', 'x-forwarded-', 'x-emcy-']
 const neverAnswered = new Set([
   ...hopByHop,

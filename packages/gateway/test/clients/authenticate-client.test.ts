@@ -15,7 +15,7 @@ const team = [
 ]
 
 function authenticate(deps: TestDeps, body: Record<string, string>, authorization?: string) {
-  return authenticateClient(deps, { authorization, params: parseParams(new URLSearchParams(body).toString()), tokenEndpoint })
+  return authenticateClient(deps, { authorization, params: parseParams(new URLSearchParams(body).toString()), tokenEndpoint }).then(({ client }) => client)
 }
 
 const basic = (id: string, password: string) => `Basic ${Buffer.from(`${id}:${password}`).toString('base64')}`

@@ -142,7 +142,13 @@ it('a registered secret works in the header and in the body', async () => {
   const deps = testDeps()
   const { client_id: id, client_secret: secret } = await register(deps, { token_endpoint_auth_method: 'client_secret_post' })
   const authorization = `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}`
-  expect(await authenticateClient(deps, { authorization, params: parseParams(''), tokenEndpoint })).toMatchObject({ clientId: id })
+  expect(await authenticateClient(deps, { authorization, params: parseParams(''), tokenEndpoint })).toMatchObject({
+    client: { clientId: id },
+    method: 'client_secret_basic',
+  })
   const params = parseParams(`client_id=${id}&client_secret=${secret}`)
-  expect(await authenticateClient(deps, { authorization: undefined, params, tokenEndpoint })).toMatchObject({ clientId: id })
+  expect(await authenticateClient(deps, { authorization: undefined, params, tokenEndpoint })).toMatchObject({
+    client: { clientId: id },
+    method: 'client_secret_post',
+  })
 })

@@ -1,8 +1,10 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { afterEach, describe, expect, it } from '@jest/globals'
 import connect from 'connect'
 import express from 'express'
 import type { Config } from '../../src/config.ts'
 import { createDiscovery } from '../../src/discovery/discovery.ts'
+import { createSigningKey } from '../../src/keys/signing-key.ts'
 import { resourceMetadataUrl } from '../../src/lib/well-known.ts'
 import { ask, type Listening, listen } from '../http/listen.ts'
 
@@ -81,6 +83,7 @@ describe('protected resource metadata', () => {
       scopes_supported: ['todos.read', 'todos.write'],
       bearer_methods_supported: ['header'],
       resource_name: 'Server /mcp',
+      dpop_signing_alg_values_supported: expect.arrayContaining(['ES256', 'EdDSA']),
     })
     expect(headers['content-type']).toBe('application/json')
     expect(headers['cache-control']).toMatch(/^public, max-age=\d+$/)
@@ -148,6 +151,7 @@ describe('authorization server metadata', () => {
       token_endpoint_auth_signing_alg_values_supported: expect.arrayContaining(['ES256', 'RS256', 'EdDSA']),
       revocation_endpoint_auth_methods_supported: methods,
       revocation_endpoint_auth_signing_alg_values_supported: expect.arrayContaining(['ES256']),
+      dpop_signing_alg_values_supported: expect.arrayContaining(['ES256', 'EdDSA']),
       authorization_response_iss_parameter_supported: true,
       client_id_metadata_document_supported: true,
     })
@@ -160,6 +164,27 @@ describe('authorization server metadata', () => {
     const { json } = await get(serverName)
     expect(json).not.toHaveProperty('registration_endpoint')
     expect(json).not.toHaveProperty('client_id_metadata_document_supported')
+  })
+
+  it('AS-8 EX-4 EX-11, RFC 7662 §4, RFC 9068 §4: names a grant, a profile and an endpoint only when the options switch it on', async () => {
+    const service = { clientId: 'svc', clientSecret: 'x'.repeat(16), redirectUris: [], name: 'Service' }
+    const key = createSigningKey(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' }) as Record<string, unknown>)
+    const issuer = { issuer: 'https://idp.example', jwks: undefined, jwksUri: undefined, identify: undefined }
+    await serve({
+      clients: { preregistered: [{ ...service, service: true, introspect: true }] },
+      enterprise: { 'https://idp.example': issuer },
+      signingKeys: [key],
+    })
+    const { json } = await get(serverName)
+    expect(json).toMatchObject({
+      grant_types_supported: ['authorization_code', 'refresh_token', 'client_credentials', 'urn:ietf:params:oauth:grant-type:jwt-bearer'],
+      authorization_grant_profiles_supported: ['urn:ietf:params:oauth:grant-profile:id-jag'],
+      introspection_endpoint: 'https://mcp.example.com/introspect',
+      introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post', 'private_key_jwt'],
+      jwks_uri: 'https://mcp.example.com/jwks',
+    })
+    const { keys } = (await get('/jwks')).json
+    expect(keys).toEqual([{ kty: 'EC', crv: 'P-256', x: expect.any(String), y: expect.any(String), kid: key.kid, alg: 'ES256', use: 'sig' }])
   })
 
   it('AS-3 PR-12 is the same document at every spelling, with no redirect', async () => {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { afterEach, describe, expect, it } from '@jest/globals'
 import { GatewayError, ProviderUnavailable, StoreUnavailable } from '../../src/errors/errors.ts'
 import { OAuthError } from '../../src/errors/oauth-error.ts'
-import { bearerChallenge } from '../../src/http/challenge.ts'
+import { challenge } from '../../src/http/challenge.ts'
 import { cookieName, readCookie, setCookie } from '../../src/http/cookies.ts'
 import { cors } from '../../src/http/cors.ts'
 import { sendEmpty, sendJson, sendPage, sendRedirect } from '../../src/http/respond.ts'
@@ -102,19 +102,19 @@ describe('cookies', () => {
   })
 })
 
-describe('bearerChallenge', () => {
+describe('challenge', () => {
   const resourceMetadata = 'https://mcp.example.com/.well-known/oauth-protected-resource/mcp'
 
   it('PR-3, BC-7, BC-8 names the metadata and the scopes', () => {
-    expect(bearerChallenge({ resourceMetadata, scope: 'a b' })).toBe(`Bearer resource_metadata="${resourceMetadata}", scope="a b"`)
-    expect(bearerChallenge({ resourceMetadata, scope: '', error: 'invalid_token' })).toBe(
+    expect(challenge('Bearer', { resourceMetadata, scope: 'a b' })).toBe(`Bearer resource_metadata="${resourceMetadata}", scope="a b"`)
+    expect(challenge('Bearer', { resourceMetadata, scope: '', error: 'invalid_token' })).toBe(
       `Bearer resource_metadata="${resourceMetadata}", error="invalid_token"`,
     )
   })
 
   it('BC-14 drops quotes, backslashes, control and non-ASCII characters', () => {
-    const challenge = bearerChallenge({ resourceMetadata, error: 'insufficient_scope', errorDescription: 'tool "x\\", scope="all"\r\nü' })
-    expect(challenge).toBe(`Bearer resource_metadata="${resourceMetadata}", error="insufficient_scope", error_description="tool x, scope=all"`)
+    const shown = challenge('Bearer', { resourceMetadata, error: 'insufficient_scope', errorDescription: 'tool "x\\", scope="all"\r\nü' })
+    expect(shown).toBe(`Bearer resource_metadata="${resourceMetadata}", error="insufficient_scope", error_description="tool x, scope=all"`)
   })
 })
 
@@ -138,7 +138,7 @@ describe('cors', () => {
     expect(headers['access-control-allow-origin']).toBe('*')
     expect(headers['access-control-allow-methods']).toBe('GET, POST')
     expect(headers['access-control-allow-headers']).toBe(
-      'authorization, content-type, mcp-protocol-version, mcp-session-id, mcp-method, mcp-name, last-event-id, mcp-param-region',
+      'authorization, content-type, dpop, mcp-protocol-version, mcp-session-id, mcp-method, mcp-name, last-event-id, mcp-param-region',
     )
     expect(headers['access-control-allow-credentials']).toBeUndefined()
   })
