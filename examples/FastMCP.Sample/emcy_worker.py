@@ -23,7 +23,7 @@ class RequireWorkerSecret:
             return await self.app(scope, receive, send)
         sent = [value for name, value in scope["headers"] if name == SECRET]
         if len(sent) != 1 or not any([hmac.compare_digest(sent[0], secret) for secret in self.secrets]):
-            await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0"), (b"www-authenticate", b"Emcy-Worker-Secret")]})
             return await send({"type": "http.response.body"})
         scope["headers"] = [header for header in scope["headers"] if header[0] != SECRET]  # tools never see it
         await self.app(scope, receive, send)
