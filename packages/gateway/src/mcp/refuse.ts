@@ -101,6 +101,8 @@ export function refusalMessage(call: Call, owed: Owed | undefined, failure: Gate
   }
   const scopes = failure instanceof InsufficientScope ? { scope: failure.scopes.join(' ') } : {}
   const versions = failure instanceof UnsupportedVersion ? { supported: knownRevisions, requested: failure.requested } : {}
+  // Nothing of ours beside the words: a hidden tool must look like one that the runtime does not have (JR-3).
+  if (failure.code === 'tool_unknown') return { jsonrpc: '2.0', ...(owed && { id: owed.id }), error: { code, message } }
   return { jsonrpc: '2.0', ...(owed && { id: owed.id }), error: { code, message, data: { ...about, ...scopes, ...versions } } }
 }
 
