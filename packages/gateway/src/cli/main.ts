@@ -1,12 +1,20 @@
 import { randomBytes } from 'node:crypto'
 import { createRequire } from 'node:module'
-import { parseArgs } from 'node:util'
+import { type ParseArgsConfig, parseArgs } from 'node:util'
+import type { ConnectionFilter } from '../account/connections-control.ts'
 import { ConfigError } from '../errors/errors.ts'
+import { connections } from './connections.ts'
+import { rotate } from './rotate.ts'
 import { serve } from './serve.ts'
 
 const usage = `Usage: emcy-gateway <command>
 
   serve CONFIG [--port N]   runs the gateway that the module CONFIG describes: its default export is the options of createGateway, or a function that returns them
+  connections CONFIG [list] [--subject S] [--client C] [--server S] [--json]
+                            lists connections: all, or those of a user (issuer|sub), a client, a server
+  connections CONFIG revoke ID | --subject S | --client C | --server S
+                            ends them at once
+  rotate CONFIG             seals everything stored under the first of the secrets, and says when the others may go
   keygen                    prints a random secret, for secrets or a workerSecret
 
   --help                    prints this
@@ -18,8 +26,13 @@ class UsageError extends Error {}
 
 const commands: Record<string, (args: string[]) => Promise<void> | void> = {
   serve: startServe,
+  connections: startConnections,
+  async rotate(args) {
+    const { positionals } = parse(args, {}, [1, 1])
+    await rotate({ config: positionals[0] as string, print })
+  },
   keygen(args) {
-    parse(args, 0)
+    parse(args, {}, [0, 0])
     print(randomBytes(32).toString('base64url'))
   },
 }
@@ -45,24 +58,46 @@ export async function main(argv: readonly string[]): Promise<void> {
 }
 
 async function startServe(args: string[]): Promise<void> {
-  const { positionals, port } = parse(args, 1)
+  const { positionals, values } = parse(args, { port: { type: 'string' } }, [1, 1])
+  const port = typeof values.port === 'string' ? portOf(values.port) : undefined
   await serve({ config: positionals[0] as string, port, print })
 }
 
-function parse(args: string[], count: number): { positionals: string[]; port: number | undefined } {
-  const options = count === 0 ? {} : { port: { type: 'string' } as const }
-  let parsed: { values: { port?: string | undefined }; positionals: string[] }
+const filters = { subject: { type: 'string' }, client: { type: 'string' }, server: { type: 'string' } } as const
+
+async function startConnections(args: string[]): Promise<void> {
+  const { positionals, values } = parse(args, { ...filters, json: { type: 'boolean' } }, [1, 3])
+  const [config = '', action = 'list', connectionId] = positionals
+  if (action !== 'list' && action !== 'revoke') throw new UsageError(`'${action}' is neither list nor revoke`)
+  if (action === 'list' && connectionId !== undefined) throw new UsageError(`'${connectionId}' is one argument too many`)
+  const named = Object.keys(filters).filter((name) => values[name] !== undefined)
+  if (connectionId !== undefined && named.length > 0) throw new UsageError(`an ID and --${named[0]} do not go together`)
+  if (action === 'revoke' && connectionId === undefined && named.length === 0) throw new UsageError('revoke needs an ID, --subject, --client or --server')
+  const { subject, client, server, json } = values as { subject?: string; client?: string; server?: string; json?: boolean }
+  const filter: ConnectionFilter = connectionId === undefined ? { subject, clientId: client, server } : { connectionId }
+  await connections({ config, action, filter, json: json ?? false, print })
+}
+
+type Values = Record<string, string | boolean | undefined>
+
+/** @param counts fewest and most arguments that are no options; the first is CONFIG */
+function parse(args: string[], options: NonNullable<ParseArgsConfig['options']>, [fewest, most]: [number, number]): { positionals: string[]; values: Values } {
+  let parsed: { values: Values; positionals: string[] }
   try {
     parsed = parseArgs({ args, options, allowPositionals: true }) as typeof parsed
   } catch (error) {
     throw new UsageError((error as Error).message)
   }
-  const { values, positionals } = parsed
-  if (positionals.length !== count) throw new UsageError(positionals.length < count ? 'CONFIG is missing' : `'${positionals[count]}' is one argument too many`)
-  if (values.port === undefined) return { positionals, port: undefined }
-  const port = /^\d{1,5}$/.test(values.port) ? Number(values.port) : Number.NaN
+  const { positionals } = parsed
+  if (positionals.length < fewest) throw new UsageError('CONFIG is missing')
+  if (positionals.length > most) throw new UsageError(`'${positionals[most]}' is one argument too many`)
+  return parsed
+}
+
+function portOf(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
   if (!(port <= 65_535)) throw new UsageError('--port must be a number from 0 to 65535')
-  return { positionals, port }
+  return port
 }
 
 function fail(error: unknown): number {

@@ -1,9 +1,7 @@
 import { createServer, type Server } from 'node:http'
-import { resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { ConfigError } from '../errors/errors.ts'
-import { createGateway, type Gateway } from '../gateway.ts'
-import type { GatewayOptions } from '../options/gateway-options.ts'
+import type { Gateway } from '../gateway.ts'
+import { gatewayOf, loadOptions } from './load-gateway.ts'
 
 /** What `serve` is told. */
 export interface ServeOptions {
@@ -25,7 +23,7 @@ const stopMs = 10_000
  */
 export async function serve({ config, port, print }: ServeOptions): Promise<void> {
   const options = await loadOptions(config)
-  const gateway = create(options, config)
+  const gateway = gatewayOf(options, config)
   const { publicUrl, servers } = options
   const server = createServer((req, res) => gateway(req, res))
   try {
@@ -38,32 +36,6 @@ export async function serve({ config, port, print }: ServeOptions): Promise<void
   for (const line of gateway.describe()) print(`  ${line}`)
   const urls = Object.values(servers).map(({ path }) => publicUrl.replace(/\/$/, '') + path)
   print(`Emcy Gateway ready ${urls.join(' ')}`)
-}
-
-async function loadOptions(path: string): Promise<GatewayOptions> {
-  const url = pathToFileURL(resolve(path)).href
-  let given: unknown
-  try {
-    const module = (await import(url)) as { default?: unknown }
-    given = typeof module.default === 'function' ? await module.default() : module.default
-  } catch (error) {
-    if (error instanceof ConfigError) throw new ConfigError(`${path}: ${error.option}`, error.message.slice(error.option.length + 2))
-    const { code, message } = error as { code?: string; message?: string }
-    const gone = code === 'ERR_MODULE_NOT_FOUND' && message?.includes(`'${resolve(path)}'`)
-    throw new ConfigError(path, gone ? 'there is no such file' : `cannot be loaded: ${error instanceof Error ? `${error.name}: ${message}` : String(error)}`)
-  }
-  if (typeof given !== 'object' || given === null)
-    throw new ConfigError(path, 'must export as default the options of createGateway, or a function that returns them')
-  return given as GatewayOptions
-}
-
-function create(options: GatewayOptions, path: string): Gateway {
-  try {
-    return createGateway(options)
-  } catch (error) {
-    if (error instanceof ConfigError) throw new ConfigError(`${path}: ${error.option}`, error.message.slice(error.option.length + 2))
-    throw error
-  }
 }
 
 function defaultPort(publicUrl: string): number {
