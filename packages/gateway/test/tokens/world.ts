@@ -52,6 +52,8 @@ export interface Answer {
 export interface TokenWorldOptions {
   gateway?: Partial<GatewayBasics>
   servers?: Record<string, Partial<ServerOptions>>
+  /** Of the provider. */
+  scopeMap?: Record<string, string[]>
   /** Puts something around the store. */
   around?: (store: Store) => Store
 }
@@ -90,6 +92,7 @@ export async function startTokenWorld(options: TokenWorldOptions = {}): Promise<
       clientId: 'gateway',
       clientSecret: 'gateway-secret',
       scopes: ['openid', 'todos.read', 'todos.write'],
+      scopeMap: options.scopeMap ?? {},
     },
     servers: Object.fromEntries(servers),
     clients: {
