@@ -1,4 +1,4 @@
-import { createHash, createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject, sign } from 'node:crypto'
+import { createHash, createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject, sign, verify } from 'node:crypto'
 
 /** Algorithms that access tokens are signed with; RS256 is the one that every verifier has (RFC 9068 §2.1). */
 export type SigningAlgorithm = 'ES256' | 'EdDSA' | 'RS256'
@@ -28,7 +28,10 @@ export function createSigningKey(jwk: Record<string, unknown>): SigningKey {
   const named = jwk.alg === 'Ed25519' ? 'EdDSA' : jwk.alg
   if (named !== undefined && named !== alg) throw new Error(`has an alg that is not ${alg}`)
   if (jwk.use !== undefined && jwk.use !== 'sig') throw new Error("has a use that is not 'sig'")
-  const exported = createPublicKey(key).export({ format: 'jwk' }) as Record<string, string>
+  const publicKey = createPublicKey(key)
+  // Members that do not belong together make signatures that nobody accepts.
+  if (!isPair(key, publicKey)) throw new Error('must be a private JWK whose public members belong to it')
+  const exported = publicKey.export({ format: 'jwk' }) as Record<string, string>
   const kid = typeof jwk.kid === 'string' && jwk.kid !== '' ? jwk.kid : thumbprint(exported)
   return { kid, alg, publicJwk: { ...exported, kid, alg, use: 'sig' }, sign: (input) => signWith(key, alg, input) }
 }
@@ -50,6 +53,16 @@ function algorithmOf(key: KeyObject): SigningAlgorithm {
   if (type !== 'rsa') throw new Error('must be EC on P-256, OKP on Ed25519, or RSA')
   if ((details?.modulusLength ?? 0) < shortestModulus) throw new Error(`must have ${shortestModulus} bits or more`)
   return 'RS256'
+}
+
+function isPair(key: KeyObject, publicKey: KeyObject): boolean {
+  const digest = key.asymmetricKeyType === 'ed25519' ? null : 'sha256'
+  try {
+    const data = Buffer.from('both halves of one key')
+    return verify(digest, data, publicKey, sign(digest, data, key))
+  } catch {
+    return false
+  }
 }
 
 function signWith(key: KeyObject, alg: SigningAlgorithm, input: string): string {

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { describe, expect, it } from '@jest/globals'
 import { ConfigError } from '../../src/errors/errors.ts'
 import type { GatewayOptions } from '../../src/options/gateway-options.ts'
@@ -184,6 +185,70 @@ describe('publicUrl', () => {
     const { option, message } = errorOf(options({ publicUrl }))
     expect(option).toBe('publicUrl')
     expect(message).toMatch(why)
+  })
+})
+
+describe('what the gateway issues, and to whom besides users', () => {
+  const client = { clientId: 'svc', name: 'Service' }
+  const confidential = { ...client, clientSecret: 'sixteen-characters' }
+  const key = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' })
+  const { d: _private, ...publicKey } = key
+
+  it('services, resource servers, issuers, hierarchies and keys come through whole', () => {
+    const { config } = parseOptions(
+      options(
+        {
+          clients: { preregistered: [{ ...confidential, service: true, introspect: true, dpopBoundAccessTokens: true }] },
+          enterprise: { issuers: { 'https://idp.example.com': { jwksUri: 'https://idp.example.com/keys' } } },
+          scopeHierarchy: { 'todos.write': ['todos.read'] },
+          tokens: { accessTokenFormat: 'jwt', signingKeys: [key], accessTokenSeconds: 60 },
+        },
+        { serviceGrant: 'client_credentials' },
+        { clientSecret: 'a-secret' },
+      ),
+    )
+    expect(config.clients.preregistered).toEqual([{ ...confidential, service: true, introspect: true, dpopBoundAccessTokens: true, redirectUris: [] }])
+    expect(config.enterprise['https://idp.example.com']).toEqual({
+      issuer: 'https://idp.example.com',
+      jwks: undefined,
+      jwksUri: 'https://idp.example.com/keys',
+      identify: undefined,
+    })
+    expect(config.scopeHierarchy).toEqual({ 'todos.write': ['todos.read'] })
+    expect(config.tokens).toMatchObject({ accessTokenFormat: 'jwt', accessTokenSeconds: 60, signingKeys: [{ alg: 'ES256' }] })
+    expect(config.servers.todo?.serviceGrant).toBe('client_credentials')
+  })
+
+  it.each<[GatewayOptions, string, string]>([
+    [options({ clients: { preregistered: [{ ...client, service: true }] } }), 'clients.preregistered[0].service', 'proves itself'],
+    [options({ clients: { preregistered: [{ ...client, introspect: true }] } }), 'clients.preregistered[0].introspect', 'proves itself'],
+    [options({ clients: { preregistered: [client] } }), 'clients.preregistered[0].redirectUris', 'is missing'],
+    [options({ clients: { preregistered: [{ ...confidential, redirectUris: [] }] } }), 'clients.preregistered[0].redirectUris', 'at least 1'],
+    [options({}, { serviceGrant: 'client_credentials', grants: 'none' }, { clientSecret: 'a-secret' }), 'servers.todo.serviceGrant', 'server with grants'],
+    [
+      options({ downstream: { issuer: 'https://a.example.com', clientId: 'a', scopes: ['x'] } }, { serviceGrant: 'client_credentials' }),
+      'servers.todo.serviceGrant',
+      'needs a clientSecret',
+    ],
+    [options({ tokens: { accessTokenFormat: 'jwt' } }), 'tokens.signingKeys', 'at least one private JWK'],
+    [options({ tokens: { signingKeys: [publicKey] } }), 'tokens.signingKeys[0]', 'private JWK'],
+    [options({ tokens: { signingKeys: [key, key] } }), 'tokens.signingKeys[1]', 'kid of another'],
+    [options({ tokens: { accessTokenFormat: 'paseto' } }), 'tokens.accessTokenFormat', "'opaque' or 'jwt'"],
+    [options({ scopeHierarchy: { 'todos.write': ['todos.raed'] } }), 'scopeHierarchy.todos.write', "'todos.raed' is no scope"],
+    [options({ scopeHierarchy: { admin: ['todos.read'] } }), 'scopeHierarchy.admin', "'admin' is no scope"],
+    [options({ scopeHierarchy: { 'todos.write': ['todos.read'], 'todos.read': ['todos.write'] } }), 'scopeHierarchy.todos.write', 'includes itself'],
+    [options({ enterprise: { issuers: {} } }), 'enterprise.issuers', 'names no issuer'],
+    [options({ enterprise: { issuers: { 'http://idp.example.com': {} } } }), 'enterprise.issuers.http://idp.example.com', 'https'],
+    [
+      options({ enterprise: { issuers: { 'https://idp.example.com': { jwks: { keys: [{ kty: 'EC' }] }, jwksUri: 'https://idp.example.com/keys' } } } }),
+      'enterprise.issuers.https://idp.example.com',
+      'not both',
+    ],
+    [options({ endpoints: { jwks: '/token' } }), 'endpoints.jwks', 'taken by endpoints.token'],
+  ])('%#', (given, option, words) => {
+    const error = errorOf(given)
+    expect([error.option, error.message]).toEqual([option, expect.stringContaining(words)])
+    expect(error.message).not.toContain(String(key.d))
   })
 })
 
