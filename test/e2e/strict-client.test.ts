@@ -152,7 +152,7 @@ describe('oauth4webapi, no step refused', () => {
   it('RFC 9449, EX-14: DPoP through code with dpop_jkt, call, refresh and client_credentials', async () => {
     const client = { client_id: preregistered.public.clientId }
     const keys = await oauth.generateKeyPair('ES256')
-    const DPoP = oauth.DPoP(client, keys)
+    const DPoP = oauth.DPoP({}, keys)
     const tokens = await authorize({ client, proof: oauth.None(), DPoP, parameters: { dpop_jkt: await DPoP.calculateThumbprint() } })
     expect(tokens.token_type).toBe('dpop')
     expect((await call(tokens.access_token, world.mcpUrl, DPoP)).status).toBe(200)
@@ -175,16 +175,16 @@ describe('oauth4webapi, no step refused', () => {
 
   it('RFC 9068 §4: a service of the team verifies access tokens by itself, bound ones with their proof', async () => {
     const client = { client_id: preregistered.public.clientId }
-    const DPoP = oauth.DPoP(client, await oauth.generateKeyPair('ES256'))
+    const DPoP = oauth.DPoP({}, await oauth.generateKeyPair('ES256'))
     const bearer = await authorize({ client, proof: oauth.None() })
     const headers = { authorization: `Bearer ${bearer.access_token}` }
     const claims = await oauth.validateJwtAccessToken(as, new Request(world.mcpUrl, { headers }), world.mcpUrl, options)
     expect(claims).toMatchObject({ client_id: client.client_id, scope: 'todos.read todos.write', sub: `${world.authorizationServerUrl}|ann` })
     const bound = await authorize({ client, proof: oauth.None(), DPoP })
     const seen: Request[] = []
-    const noted = (url: string, init: oauth.CustomFetchOptions<string, BodyInit | null>) => {
-      seen.push(new Request(url, init as RequestInit))
-      return fetch(url, init as RequestInit)
+    const noted = (url: string, init: RequestInit) => {
+      seen.push(new Request(url, init))
+      return fetch(url, init)
     }
     await oauth.protectedResourceRequest(bound.access_token, 'POST', new URL(world.mcpUrl), new Headers({ 'content-type': 'application/json' }), callBody, {
       ...options,

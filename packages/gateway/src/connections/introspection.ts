@@ -46,7 +46,7 @@ export async function introspect(deps: Pick<Deps, 'store' | 'keys' | 'clock' | '
   if (!parts || parts.kind === 'ac') return inactive
   const connection = (await readRecord<Connection>(deps.store, 'connection', recordKey('connection', parts.connectionId)))?.value
   // A server that moved to another URL is another audience.
-  if (connection?.resource !== deps.config.servers[connection?.server ?? '']?.resource || !connection) return inactive
+  if (!connection || connection.resource !== deps.config.servers[connection.server]?.resource) return inactive
   const hash = fingerprint(token)
   const live = parts.kind === 'at' ? liveAccessToken(connection, hash) : liveRefreshToken(connection, hash)
   if (!live || deps.clock() >= live.expiresAt) return inactive

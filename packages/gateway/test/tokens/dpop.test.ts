@@ -66,7 +66,7 @@ describe('RFC 9449 §5: the token endpoint', () => {
       'is signed with a shared secret',
       () =>
         new SignJWT({ jti: 'a', htm: 'POST', htu: tokenUrl(), iat: Math.floor(Date.now() / 1000) })
-          .setProtectedHeader({ alg: 'HS256', typ: 'dpop+jwt', jwk: { kty: 'oct', k: 'c2VjcmV0' } })
+          .setProtectedHeader({ alg: 'HS256', typ: 'dpop+jwt', jwk: { kty: 'oct', k: 'c2VjcmV0' } as object })
           .sign(Buffer.alloc(32)),
     ],
     ['has no signature', async () => `${(await key.proof('POST', tokenUrl())).split('.').slice(0, 2).join('.')}.`],

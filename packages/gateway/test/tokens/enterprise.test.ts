@@ -8,7 +8,7 @@ import { basic, newProofKey, secrets, startTokenWorld, type TokenWorld } from '.
 const jwtBearer = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
 const keys = await generateKeyPair('ES256', { extractable: true })
 const strangers = await generateKeyPair('ES256', { extractable: true })
-const jwk = { ...(await exportJWK(keys.publicKey)), kid: 'of-the-idp', alg: 'ES256', use: 'sig' } as Record<string, string>
+const jwk = { ...(await exportJWK(keys.publicKey)), kid: 'of-the-idp', alg: 'ES256', use: 'sig' } as unknown as Record<string, string>
 
 /** Identity provider that is found by discovery, on loopback. */
 const idp = createServer((req, res) => {

@@ -4,7 +4,7 @@ import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { basic, newProofKey, secrets, serviceSecret, startTokenWorld, type TokenWorld } from './world.ts'
 
 const keys = await generateKeyPair('ES256', { extractable: true })
-const jwk = { ...(await exportJWK(keys.publicKey)), alg: 'ES256', kid: 'of-the-robot' } as Record<string, string>
+const jwk = { ...(await exportJWK(keys.publicKey)), alg: 'ES256', kid: 'of-the-robot' } as unknown as Record<string, string>
 
 let world: TokenWorld
 beforeAll(async () => {
