@@ -14,8 +14,9 @@ export async function introspect(deps: FrontDeps, req: IncomingMessage, res: Ser
   const { config } = deps
   const params = await readForm(req, { maxBytes: config.limits.oauthBodyBytes, timeoutMs: config.limits.bodySeconds * 1000 })
   const tokenEndpoint = config.issuer + config.endpoints.token
-  const { client, method } = await authenticateClient(deps, { authorization: req.headers.authorization, params, tokenEndpoint })
-  if (!client.introspect || method === 'none') throw new OAuthError('unauthorized_client', 'This client may not ask about tokens.', { status: 403 })
+  const { client } = await authenticateClient(deps, { authorization: req.headers.authorization, params, tokenEndpoint })
+  // The options give the right to clients alone that have something to prove themselves with.
+  if (!client.introspect) throw new OAuthError('unauthorized_client', 'This client may not ask about tokens.', { status: 403 })
   const token = params.get('token')
   if (token === undefined) throw new OAuthError('invalid_request', 'The parameter token is missing.')
   const answer = await look(deps, token)

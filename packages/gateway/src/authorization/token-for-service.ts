@@ -15,9 +15,9 @@ import type { TokenRequest } from './token-request.ts'
  * `grant_type=client_credentials` (RFC 6749 §4.4, EX-3 to EX-5), for clients that the team named a service. No user stands behind the token: a runtime that works with users' grants is
  * open to it only where its server has one for services. No refresh token (RFC 6749 §4.4.3).
  */
-export async function tokenForService(deps: FrontDeps, { client, authenticated, params, resource, jkt }: TokenRequest): Promise<Issued<AccessTokenResponse>> {
-  if (!client.service || !authenticated)
-    throw new OAuthError('unauthorized_client', 'This client is no service of the operator, so it gets no token without a user.')
+export async function tokenForService(deps: FrontDeps, { client, params, resource, jkt }: TokenRequest): Promise<Issued<AccessTokenResponse>> {
+  // The options give the right to clients alone that have something to prove themselves with.
+  if (!client.service) throw new OAuthError('unauthorized_client', 'This client is no service of the operator, so it gets no token without a user.')
   const server = directTarget(deps, resource)
   const scopes = scopesToGrant(deps.config, client, server, params.get('scope'))
   const grant = await serviceGrant(deps, server, client.clientId, scopes)

@@ -252,6 +252,30 @@ describe('EX-12: where the downstream grant comes from', () => {
     expect((await present(idJag({ sub: 'fay', resource: `${world.issuer}/shared` }))).body.error).toBe('invalid_grant')
   })
 
+  it('a grant that is dead is none: the user signs in again', async () => {
+    const { body } = await world.connect('gil', { resource: `${world.issuer}/shared` })
+    expect((await world.call('/shared', bearer(body.access_token))).status).toBe(200)
+    const { AccessToken, RefreshToken } = world.provider.provider
+    const { grantId } = (await AccessToken.find(String(world.reached()?.['x-emcy-access-token']))) ?? {}
+    await RefreshToken.revokeByGrantId(String(grantId))
+    world.advance(400)
+    expect((await world.call('/shared', bearer(body.access_token))).status).toBe(401)
+    world.advance(-400)
+    expect((await present(idJag({ sub: 'gil', resource: `${world.issuer}/shared` }))).body.error).toBe('invalid_grant')
+  })
+
+  it("the client's revocation leaves the sign-in alone also when the user's own connections have ended by their age", async () => {
+    const days = 31 * 86_400
+    await world.connect('hal', { resource: `${world.issuer}/shared` })
+    world.advance(days)
+    const later = () => present(idJag({ sub: 'hal', resource: `${world.issuer}/shared`, iat: seconds() + days, exp: seconds() + days + 60 }))
+    const { body } = await later()
+    expect((await world.gateway.connections.list({ subject: `${world.provider.issuer}|hal` })).connections).toHaveLength(1)
+    await world.post('/revoke', { token: body.access_token }, agent)
+    expect((await later()).status).toBe(200)
+    world.advance(-days)
+  })
+
   it('EX-11: no event holds an assertion', async () => {
     const assertion = await idJag()
     await present(assertion)
