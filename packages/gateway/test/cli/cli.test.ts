@@ -202,7 +202,7 @@ describe('serve', () => {
     ],
     [
       'store.mjs',
-      config('https://mcp.example.com', 'http://127.0.0.1:1', "store: 'redis://h', secrets: ['s'.repeat(32)]"),
+      config('https://mcp.example.com', 'http://127.0.0.1:1', "store: 'redis:h', secrets: ['s'.repeat(32)]"),
       /^emcy-gateway: store\.mjs: store: /,
     ],
   ])('%s: names what is wrong and exits with 2', async (name, text, words) => {
