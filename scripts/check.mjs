@@ -11,6 +11,7 @@ const checks = {
   'layers and cycles': () => script('check-layers.mjs'),
   'types of tests and examples': () => run(bin('tsc'), ['-p', 'tsconfig.json']),
   'docs against code': () => script('check-docs.mjs'),
+  'records page against schema': () => run(process.execPath, [join(root, 'scripts/records-page.mjs'), '--check']),
 }
 
 /** Runs every check, also after one has failed; the names of those that failed. */

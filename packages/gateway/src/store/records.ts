@@ -1,5 +1,5 @@
 import { StoreUnavailable } from '../errors/errors.ts'
-import { type RecordName, schema } from './schema.ts'
+import { type RecordKind, type RecordName, schema } from './schema.ts'
 import type { Store } from './store.ts'
 
 /** A record as it was read: `raw` is what a compare-and-set expects. */
@@ -13,10 +13,15 @@ export type Change<T, A> = { do: 'keep'; answer: A } | { do: 'write'; next: T; t
 
 const attempts = 50
 
-/** Parses a stored record and brings it to today's version. */
-export function parseRecord<T extends { v: number }>(name: RecordName, raw: string): T {
+/**
+ * Parses a stored record and brings it to today's version. It is stored in that version when it is next written.
+ *
+ * @param kind name in the schema, or the kind itself
+ * @throws StoreUnavailable for a version that this gateway does not know: another one that is newer shares the store, and knows better
+ */
+export function parseRecord<T extends { v: number }>(kind: RecordName | RecordKind, raw: string): T {
   let record = JSON.parse(raw) as Record<string, unknown>
-  const { version, upgrade }: { version: number; upgrade: Record<number, (old: Record<string, unknown>) => Record<string, unknown>> } = schema[name]
+  const { prefix: name, version, upgrade }: RecordKind = typeof kind === 'string' ? schema[kind] : kind
   for (let from = Number(record.v); from < version; from = Number(record.v)) {
     const step = upgrade[from]
     if (!step) throw new StoreUnavailable(`a ${name} record of version ${from} cannot be upgraded to ${version}`)
@@ -27,9 +32,13 @@ export function parseRecord<T extends { v: number }>(name: RecordName, raw: stri
 }
 
 /** Reads one record. */
-export async function readRecord<T extends { v: number }>(store: Pick<Store, 'get'>, name: RecordName, key: string): Promise<Stored<T> | undefined> {
+export async function readRecord<T extends { v: number }>(
+  store: Pick<Store, 'get'>,
+  kind: RecordName | RecordKind,
+  key: string,
+): Promise<Stored<T> | undefined> {
   const raw = await store.get(key)
-  return raw === undefined ? undefined : { value: parseRecord<T>(name, raw), raw }
+  return raw === undefined ? undefined : { value: parseRecord<T>(kind, raw), raw }
 }
 
 /**
@@ -40,12 +49,12 @@ export async function readRecord<T extends { v: number }>(store: Pick<Store, 'ge
  */
 export async function changeRecord<T extends { v: number }, A>(
   store: Store,
-  name: RecordName,
+  kind: RecordName | RecordKind,
   key: string,
   decide: (current: T | undefined) => Change<T, A>,
   known?: Stored<T>,
 ): Promise<A> {
-  let stored = known ?? (await readRecord<T>(store, name, key))
+  let stored = known ?? (await readRecord<T>(store, kind, key))
   for (let attempt = 1; attempt <= attempts; attempt++) {
     const change = decide(stored?.value)
     if (change.do === 'keep') return change.answer
@@ -54,7 +63,7 @@ export async function changeRecord<T extends { v: number }, A>(
       return change.answer
     }
     if (await store.compareAndSet(key, stored?.raw, JSON.stringify(change.next), change.ttlMs)) return change.answer
-    stored = await readRecord<T>(store, name, key)
+    stored = await readRecord<T>(store, kind, key)
   }
-  throw new StoreUnavailable(`${attempts} writers in a row came first at a ${name} record`)
+  throw new StoreUnavailable(`${attempts} writers in a row came first at ${key}`)
 }

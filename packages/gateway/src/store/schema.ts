@@ -2,10 +2,12 @@ import { createHash } from 'node:crypto'
 
 /**
  * One kind of record: its key prefix, the version written today, and how older versions become today's. The table below is the whole of what the gateway
- * stores; docs/reference/records.md describes it.
+ * stores; `scripts/records-page.mjs` writes docs/reference/records.md from it.
  */
 export interface RecordKind {
   prefix: string
+  /** What follows the prefix, for the docs: `HASH` where ids are long or hold special characters (see {@link recordKey}). */
+  key: string
   version: number
   /** What it is, for the docs. */
   about: string
@@ -19,26 +21,56 @@ export const schema = {
   connection: {
     prefix: 'connection',
     version: 1,
-    about: 'one user, one client, one server: code, tokens, refresh family',
-    life: 'until its refresh token expires',
+    key: 'ID',
+    about: 'one user, one client, one server: hashes of its code, access tokens and refresh family; the sealed answer of the last refresh',
+    life: 'until its refresh token expires; until the code is used, that of the code',
     upgrade: {},
   },
   grant: {
     prefix: 'grant',
     version: 1,
-    about: 'one downstream grant, sealed, with the lease of a running refresh',
+    key: 'PROVIDER:OWNER',
+    about: 'one downstream grant: sealed tokens, scopes, identity, state, the lease of a running refresh',
     life: 'that of its connection',
     upgrade: {},
   },
-  client: { prefix: 'client', version: 1, about: 'a dynamically registered client', life: 'unusedExpirySeconds, renewed by use', upgrade: {} },
-  document: { prefix: 'client-document', version: 1, about: 'a cached client id metadata document', life: 'its HTTP freshness, within bounds', upgrade: {} },
-  pending: { prefix: 'pending', version: 1, about: 'an authorization under way', life: 'ten minutes', upgrade: {} },
-  approval: { prefix: 'approval', version: 1, about: 'a remembered consent', life: 'a year, renewed by use', upgrade: {} },
-  stepUp: { prefix: 'step-up', version: 1, about: 'scopes refused to a connection, offered at its next authorization', life: 'an hour', upgrade: {} },
-  subject: { prefix: 'subject', version: 1, about: "ids of one user's connections", life: 'that of the longest-lived connection', upgrade: {} },
-  shard: { prefix: 'connections', version: 1, about: 'ids of all connections, in 1,024 shards', life: 'ten years from its last change', upgrade: {} },
-  spend: { prefix: 'spend', version: 1, about: 'a counter: a budget in its window, or a rate', life: 'its window', upgrade: {} },
-  used: { prefix: 'used', version: 1, about: 'a jti that was presented (RFC 7523 §3)', life: 'until the assertion expires', upgrade: {} },
+  client: { prefix: 'client', key: 'ID', version: 1, about: 'a dynamically registered client', life: '`unusedExpirySeconds`, renewed by use', upgrade: {} },
+  document: {
+    prefix: 'client-document',
+    key: 'HASH',
+    version: 1,
+    about: 'a cached client id metadata document',
+    life: 'its HTTP freshness, between a minute and a day',
+    upgrade: {},
+  },
+  pending: { prefix: 'pending', key: 'ID', version: 1, about: 'an authorization under way', life: 'ten minutes, one use', upgrade: {} },
+  approval: { prefix: 'approval', key: 'HASH', version: 1, about: 'a remembered consent', life: 'a year, renewed by use', upgrade: {} },
+  stepUp: {
+    prefix: 'step-up',
+    key: 'HASH',
+    version: 1,
+    about: 'scopes refused to a connection, offered at its next authorization',
+    life: 'an hour',
+    upgrade: {},
+  },
+  subject: { prefix: 'subject', key: 'HASH', version: 1, about: "ids of one user's connections", life: 'that of the longest-lived connection', upgrade: {} },
+  shard: {
+    prefix: 'connections',
+    key: 'SHARD',
+    version: 1,
+    about: 'ids of all connections, in 1,024 shards',
+    life: 'ten years from its last change',
+    upgrade: {},
+  },
+  spend: { prefix: 'spend', key: 'HASH', version: 1, about: 'a counter: a budget in its window, or a rate', life: 'its window', upgrade: {} },
+  used: {
+    prefix: 'used',
+    key: 'HASH',
+    version: 1,
+    about: "a `jti` that was presented: of a client's assertion, an enterprise's, or a DPoP proof",
+    life: 'until that would be refused for its age',
+    upgrade: {},
+  },
 } as const satisfies Record<string, RecordKind>
 
 /** Name of a record kind in {@link schema}. */
