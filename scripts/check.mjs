@@ -4,13 +4,14 @@ import { join } from 'node:path'
 import { root, run, step } from './run.mjs'
 
 const bin = (name) => join(root, 'node_modules/.bin', name)
-const script = (name) => run(process.execPath, [join(root, 'scripts', name)])
+const script = (name, ...args) => run(process.execPath, [join(root, 'scripts', name), ...args])
 
 const checks = {
   'format and lint': () => run(bin('biome'), ['check', '--error-on-warnings', '.']),
   'layers and cycles': () => script('check-layers.mjs'),
   'types of tests and examples': () => run(bin('tsc'), ['-p', 'tsconfig.json']),
   'docs against code': () => script('check-docs.mjs'),
+  'compliance page': () => script('compliance-page.mjs', '--check'),
   'records page against schema': () => run(process.execPath, [join(root, 'scripts/records-page.mjs'), '--check']),
 }
 

@@ -37,7 +37,7 @@ describe('PR-1 PR-2 PR-7 PR-10 PR-11 PR-14: protected resource metadata', () => 
 
 describe('AS-2 AS-4 AS-5 AS-6 AS-7 AS-8 AS-10: authorization server metadata', () => {
   for (const path of ['/.well-known/oauth-authorization-server', '/.well-known/openid-configuration']) {
-    it(`PR-12: at ${path}, whatever Accept and MCP-Protocol-Version say`, async () => {
+    it(`PR-12 PR-13: at ${path}, whatever Accept and MCP-Protocol-Version say`, async () => {
       const { status, headers, text } = await get(path, { accept: 'text/html, image/gif, image/jpeg, */*; q=0.2', 'mcp-protocol-version': '2024-11-05' })
       expect([status, headers['content-type']]).toEqual([200, expect.stringMatching(/^application\/json/)])
       expect(JSON.parse(text)).toMatchObject({
