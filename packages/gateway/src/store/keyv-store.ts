@@ -1,8 +1,9 @@
 import { StoreUnavailable } from '../errors/errors.ts'
 import { checkSpend, checkTtl } from './arguments.ts'
 import { createKeyLock, type InTurn } from './key-lock.ts'
+import { atomicStoreOf } from './keyv-backend.ts'
 import { isMapBacked, type KeyvLike, layersOf, prepareKeyv } from './keyv-like.ts'
-import { watchKeyv } from './keyv-outage.ts'
+import { type Watched, watchKeyv } from './keyv-outage.ts'
 import { type KeyvEntry, type KeyvRecord, keyvRecord } from './keyv-record.ts'
 import { createRemoval } from './removal.ts'
 import type { Store } from './store.ts'
@@ -17,17 +18,25 @@ export interface KeyvStoreOptions {
 const locks = new WeakMap<object, InTurn>()
 
 /**
- * A store over any Keyv, 5 or 6. Keyv has no compare-and-set, no increment and no get-and-delete, so operations on one key run one after the other in
- * this process: atomic for one process, and for one only. Keys begin with `emcy:`, whatever namespace the Keyv has. The Keyv stays the caller's: `close`
- * does not disconnect it.
+ * A store over any Keyv, 5 or 6. Over `@keyv/redis`, `@keyv/valkey`, `@keyv/postgres`, `@keyv/mysql` and `@keyv/sqlite` it is atomic across processes, by
+ * connections of its own with the adapter's settings. Any other adapter serves one process only, see {@link serialisedStore}. The Keyv stays the caller's:
+ * `close` does not disconnect it.
  *
- * @throws ConfigError when the Keyv would mix up keys
+ * @throws ConfigError when the Keyv would mix up keys, or a driver is not installed
  */
 export function keyvStore(keyv: KeyvLike, options: KeyvStoreOptions = {}): Store {
   prepareKeyv(keyv)
   const { waitMs = 1_000 } = options
-  const inTurn = lockOf(keyv)
   const watched = watchKeyv(keyv)
+  return atomicStoreOf(keyv, waitMs) ?? serialisedStore(keyv, watched, waitMs)
+}
+
+/**
+ * Keyv has no compare-and-set, no increment and no get-and-delete, so operations on one key run one after the other in this process: atomic for one process,
+ * and for one only. Keys begin with `emcy:`, whatever namespace the Keyv has.
+ */
+function serialisedStore(keyv: KeyvLike, watched: Watched, waitMs: number): Store {
+  const inTurn = lockOf(keyv)
   let closed = false
 
   const run = async <T>(key: string, task: (record: KeyvRecord) => Promise<T>): Promise<T> => {
