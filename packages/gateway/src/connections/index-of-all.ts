@@ -89,7 +89,8 @@ function readCursor(cursor: string | undefined): { at: number; after: string } {
   return { at: Number(at), after }
 }
 
-function shardOf(connectionId: string): number {
+/** The record that a connection's id stands in. */
+export function shardOf(connectionId: string): number {
   return createHash('sha256').update(connectionId).digest().readUInt32BE(0) % shardCount
 }
 
