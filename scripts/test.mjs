@@ -4,9 +4,8 @@ import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { check } from './check.mjs'
 import { checkPack } from './check-pack.mjs'
-import { ensureChromium } from './chromium.mjs'
-import { ensurePythonEnv } from './python-env.mjs'
 import { root, run, step } from './run.mjs'
+import { ensureServers } from './servers.mjs'
 
 const report = join(root, '.cache/jest.json')
 const chosen = process.argv.slice(2)
@@ -40,10 +39,7 @@ if (chosen.length === 0) {
   total.passed += checks - failed.length
   total.failed += failed.length
 }
-const servers = await step('servers: Chromium and FastMCP', async () => {
-  await ensureChromium()
-  await ensurePythonEnv()
-})
+const servers = await step('servers: databases, Chromium, Python', ensureServers)
 if (!servers) total.failed++
 const tests = await step('tests', jest)
 // A run that ended badly without a failed test (a crashed worker, no tests found) is a failure all the same.

@@ -13,6 +13,7 @@ export interface PgPoolLike {
 interface PgClientLike {
   query(sql: string, values: readonly unknown[]): Promise<{ rows: Record<string, unknown>[]; rowCount: number | null }>
   release(error?: Error): void
+  on(event: 'error', listener: (error: Error) => void): unknown
 }
 
 /** Serialization failure, deadlock: PostgreSQL undid the statement. */
@@ -48,9 +49,13 @@ export function postgresDriver(pool: PgPoolLike, owned: boolean, waitMs: number)
   pool.on('error', () => undefined)
   // Without a bound, connections that hang would fill a pool for ever.
   if (pool.options && !pool.options.connectionTimeoutMillis) pool.options.connectionTimeoutMillis = waitMs
+  const heard = new WeakSet<PgClientLike>()
   return {
     async run(sql, values, deadline) {
       const client = await pool.connect()
+      // Nor does the pool listen to a client that is out of it; what breaks is told by the query.
+      if (!heard.has(client)) client.on('error', () => undefined)
+      heard.add(client)
       let failure: Error | undefined
       try {
         checkTime(deadline)
