@@ -92,6 +92,15 @@ describe('a sealed value that was moved', () => {
     await expectUseless(ann, eve)
   })
 
+  it("is not even needed to be moved: a connection that names another's grant gets nothing of it", async () => {
+    const { ann, eve } = await victimAndThief('ann9')
+    write(eve.connectionKey, { ...read<ConnectionRow>(eve.connectionKey), grantKey: ann.grantKey })
+    const answer = await call(eve, 'list_todos')
+    expect((answer.message?.error as { code?: number } | undefined)?.code).toBe(-32603)
+    expect(answer.text).not.toContain('known to ann alone')
+    expect((await call(ann, 'list_todos')).text).toContain('known to ann alone')
+  })
+
   it("from the same user's grant at another server opens nothing", async () => {
     const [here, there] = [await signIn('bob'), await signIn('bob', '/other')]
     expect((await call(there, 'list_todos')).message?.result).toBeDefined()

@@ -14,3 +14,22 @@ export function serviceGrantKey(providerId: string, clientId: string, serverId: 
 export function sharedGrantKey(providerId: string, subject: string, serverId: string): string {
   return recordKey('grant', providerId, subject, serverId)
 }
+
+/** What of a connection decides which grants it can have. */
+export interface GrantHolder {
+  id: string
+  /** `subjectKey` of its user. */
+  subject: string | undefined
+  clientId: string
+  server: string
+  scopes: readonly string[]
+}
+
+/**
+ * Whether a grant is one that a connection can have: its own, its user's at that server, or its service's there. The key stands in the connection's record; that it was moved there from
+ * another one must not make another's grant its own.
+ */
+export function canHold({ id, subject, clientId, server, scopes }: GrantHolder, providerId: string, key: string): boolean {
+  if (key === ownGrantKey(providerId, id)) return true
+  return key === (subject === undefined ? serviceGrantKey(providerId, clientId, server, scopes) : sharedGrantKey(providerId, subject, server))
+}

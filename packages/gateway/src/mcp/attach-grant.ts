@@ -1,6 +1,7 @@
 import { endConnection } from '../connections/connections.ts'
 import { GatewayError, ProviderUnavailable } from '../errors/errors.ts'
 import type { Downstream } from '../grants/downstream.ts'
+import { canHold } from '../grants/grant-key.ts'
 import { changeGrant, deleteGrant } from '../grants/grants.ts'
 import { serviceScopes } from '../grants/scope-map.ts'
 import { forService } from '../grants/service-grant.ts'
@@ -8,6 +9,7 @@ import { usableToken } from '../grants/usable-grant.ts'
 import type { Middleware } from '../http/middleware.ts'
 import { neverRefused } from '../lib/never-refused.ts'
 import { withIncluded } from '../lib/scope-hierarchy.ts'
+import { subjectKey } from '../lib/subject-key.ts'
 import { inBackground } from '../log/background.ts'
 import type { Call } from './call.ts'
 import { connectionOf, type Edge, notesOf } from './edge.ts'
@@ -77,6 +79,9 @@ async function takeToken(edge: Edge, call: Call, refused?: string): Promise<void
   const downstream = downstreamOf(edge, call, provider)
   if (grantKey === undefined || !downstream)
     throw new GatewayError('internal_error', { reason: `connection ${id} has no grant that server ${server.id} could use` })
+  const { identity, ...holder } = connectionOf(call)
+  if (!canHold({ ...holder, subject: identity && subjectKey(identity) }, downstream.provider.id, grantKey))
+    throw new GatewayError('internal_error', { reason: `connection ${id} names a grant that is not its own` })
   const notes = notesOf(call)
   try {
     const stored = notes.grantRead?.key === grantKey ? await notes.grantRead.read : undefined
