@@ -200,11 +200,7 @@ describe('serve', () => {
       config('https://mcp.example.com', 'http://127.0.0.1:1').replace("'/mcp'", "'mcp'"),
       /^emcy-gateway: path\.mjs: servers\.todo\.path: must start with '\/'\n$/,
     ],
-    [
-      'store.mjs',
-      config('https://mcp.example.com', 'http://127.0.0.1:1', "store: 'redis:h', secrets: ['s'.repeat(32)]"),
-      /^emcy-gateway: store\.mjs: store: /,
-    ],
+    ['store.mjs', config('https://mcp.example.com', 'http://127.0.0.1:1', "store: 'redis:h', secrets: ['s'.repeat(32)]"), /^emcy-gateway: store\.mjs: store: /],
   ])('%s: names what is wrong and exits with 2', async (name, text, words) => {
     if (text !== undefined) await file(name, text)
     const { code, out, err } = await run(['serve', name]).ended

@@ -126,7 +126,7 @@ describe('what the gateway answers itself', () => {
   })
 
   it('JR-7: nothing of all this was told as -32002 or -32042', async () => {
-    const events: { rpcCode?: number | undefined }[] = world.events.filter(({ event }) => event === 'mcp.request')
+    const events = world.events.flatMap((event) => (event.event === 'mcp.request' ? [event] : []))
     expect(events.length).toBeGreaterThan(3)
     expect(events.filter(({ rpcCode }) => rpcCode === -32002 || rpcCode === -32042)).toEqual([])
   })

@@ -13,7 +13,7 @@ export const kinds = {
   'redis, keyv 6': ([port]) => new Keyv({ store: new KeyvRedis(`redis://127.0.0.1:${port}`) as never }),
   'redis, keyv 5': ([port]) => new Keyv5(new KeyvRedis(`redis://127.0.0.1:${port}`)),
   'redis, address': ([port]) => `redis://127.0.0.1:${port}`,
-  'redis cluster': (ports) => new Keyv5(new KeyvRedis(createCluster({ rootNodes: ports.map((port) => ({ url: `redis://127.0.0.1:${port}` })) }))),
+  'redis cluster': (ports) => new Keyv5(new KeyvRedis(createCluster({ rootNodes: ports.map((port) => ({ url: `redis://127.0.0.1:${port}` })) }) as never)),
   'valkey, keyv 6': ([port]) => new Keyv({ store: new KeyvValkey(`redis://127.0.0.1:${port}`) as never }),
   'valkey, keyv 5': ([port]) => new Keyv5(new KeyvValkey(`redis://127.0.0.1:${port}`) as never),
   'postgres, keyv 6': ([port]) => new Keyv({ store: new KeyvPostgres({ uri: `postgresql://app@127.0.0.1:${port}/postgres`, max: 4 }) as never }),
