@@ -92,7 +92,7 @@ describe('small commands', () => {
   it('--help lists the commands that exist, and --version the version of the package', async () => {
     const help = await run(['--help']).ended
     expect(help.code).toBe(0)
-    expect([...help.out.matchAll(/^ {2}(\w+) /gm)].map((match) => match[1])).toEqual(['serve', 'keygen'])
+    expect([...help.out.matchAll(/^ {2}(\w+) /gm)].map((match) => match[1])).toEqual(['serve', 'connections', 'connections', 'rotate', 'keygen'])
     const { version } = JSON.parse(await readFile(fileURLToPath(new URL('../../package.json', import.meta.url)), 'utf8'))
     expect(await run(['--version']).ended).toMatchObject({ code: 0, out: `${version}\n` })
   })
