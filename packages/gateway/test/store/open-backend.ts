@@ -27,6 +27,11 @@ export const kinds = {
 /** Name of one of {@link kinds}. */
 export type Kind = keyof typeof kinds
 
+/** Opens a store on servers at these ports of loopback, as a team's process does, whose own the Keyv or pool stays. */
+export function openKind(kind: Kind, ports: number[], ms: number): Store {
+  return openStore(kinds[kind](ports) as StoreOption, ms)
+}
+
 /** Opens a store on servers at these ports of loopback. Its `close` ends the Keyv or pool too, which in a team's process is the team's to end. */
 export function openBackend(kind: Kind, ports: number[], ms: number): Store {
   const option = kinds[kind](ports) as StoreOption
