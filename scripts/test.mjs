@@ -12,23 +12,20 @@ const chosen = process.argv.slice(2)
 const total = { passed: 0, failed: 0 }
 const count = (good) => (good ? total.passed++ : total.failed++)
 
-/** Two workers on the two cores of a CI machine: the real servers of the tests need the rest. */
-async function jest() {
+/** Tests that load every core by themselves, with processes of their own: beside others they would starve them. */
+const heavy = 'test/store/(backends|outages)'
+
+/** @param {string[]} args of jest, beside the common ones */
+async function jest(args) {
   await rm(report, { force: true })
-  const args = [
-    '--experimental-vm-modules',
-    '--no-warnings',
-    join(root, 'node_modules/jest/bin/jest.js'),
-    '--maxWorkers=2',
-    '--json',
-    `--outputFile=${report}`,
-    ...chosen,
-  ]
-  const code = await run(process.execPath, args, { env: { ...process.env, NODE_ENV: 'test' }, stdio: ['ignore', 'ignore', 'inherit'] })
+  const common = ['--experimental-vm-modules', '--no-warnings', join(root, 'node_modules/jest/bin/jest.js'), '--json', `--outputFile=${report}`]
+  const code = await run(process.execPath, [...common, ...args], { env: { ...process.env, NODE_ENV: 'test' }, stdio: ['ignore', 'ignore', 'inherit'] })
   const result = JSON.parse(await readFile(report, 'utf8'))
   total.passed += result.numPassedTests
   total.failed += result.numFailedTests + result.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0).length
   if (result.numPendingTests + result.numTodoTests > 0) console.log(`${result.numPendingTests + result.numTodoTests} tests were skipped`)
+  // A run that ended badly without a failed test (a crashed worker, no tests found) is a failure all the same.
+  if (code !== 0 && total.failed === 0) total.failed++
   return code === 0
 }
 
@@ -41,9 +38,12 @@ if (chosen.length === 0) {
 }
 const servers = await step('servers: databases, Chromium, Python', ensureServers)
 if (!servers) total.failed++
-const tests = await step('tests', jest)
-// A run that ended badly without a failed test (a crashed worker, no tests found) is a failure all the same.
-if (!tests && total.failed === 0) total.failed++
+if (chosen.length > 0) await step('tests', () => jest(chosen))
+else {
+  // Two workers on the two cores of a CI machine: the real servers of the tests need the rest.
+  await step('tests', () => jest(['--maxWorkers=2', '--testPathIgnorePatterns', heavy]))
+  await step('tests of the databases', () => jest(['--runInBand', '--testPathPatterns', heavy]))
+}
 if (chosen.length === 0) count(await step('package', checkPack))
 console.log(`\n${total.passed} passed, ${total.failed} failed`)
 process.exitCode = total.failed === 0 ? 0 : 1
