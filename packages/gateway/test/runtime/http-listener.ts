@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { freePorts } from '../../../../test/harness/ports.ts'
 
 /** A request that a runtime got. */
 export interface Seen {
@@ -38,8 +38,9 @@ export async function startHttpListener(answer: HttpListener['answer'] = answerR
   }
   let server = createServer(onRequest)
   const listenAt = (at: number) => new Promise<void>((resolve) => server.listen(at, '127.0.0.1', resolve))
-  await listenAt(0)
-  const { port } = server.address() as AddressInfo
+  // Nobody else may get the port while it is closed.
+  const [port = 0] = await freePorts(1)
+  await listenAt(port)
   const runtime: HttpListener = {
     url: `http://127.0.0.1:${port}/mcp`,
     seen: [],
