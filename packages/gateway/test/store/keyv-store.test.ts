@@ -46,7 +46,7 @@ describe.each(lines)('an outage under %s', (_, keyvOver) => {
     it.each(Object.entries(operations))('rejects %s, and the same store works again after it', async (_name, operation) => {
       const watch = uncaught()
       const adapter = new ThirdPartyAdapter()
-      const store = withDeadline(keyvStore(keyvOver(adapter), { waitMs: 40 }), 50)
+      const store = withDeadline(keyvStore(keyvOver(adapter), { waitMs: 160 }), 200)
       await store.set('value', 'old', minute)
       adapter.mood = mood
       await expect(operation(store, 'value')).rejects.toBeInstanceOf(StoreUnavailable)
