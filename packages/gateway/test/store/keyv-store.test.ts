@@ -123,7 +123,7 @@ describe.each(lines)('an outage under %s', (_, keyvOver) => {
 
   it('does not let an operation happen after its caller was told that it did not', async () => {
     const adapter = new ThirdPartyAdapter()
-    const store = withDeadline(keyvStore(keyvOver(adapter), { waitMs: 20 }), 25)
+    const store = withDeadline(keyvStore(keyvOver(adapter), { waitMs: 100 }), 125)
     await store.set('value', 'old', minute)
     let answer = (): void => undefined
     const sound = adapter.get.bind(adapter)
