@@ -26,6 +26,8 @@ export interface Charge {
   /** When the window ends; of a counter in seconds the latest moment that is possible. */
   resetsAt: number
   windowSeconds: number
+  /** How much longer the counter may live than this charge knows: of a calendar window an earlier charge, slower on its way, may have begun it. */
+  leewayMs: number
 }
 
 /** A charge that was made. */
@@ -61,11 +63,12 @@ export function chargeOf(budget: Budget, caller: BudgetCaller, now: number): Cha
   if (typeof budget.window === 'object') {
     const { seconds } = budget.window
     const key = recordKey('spend', budget.name, `${seconds}s`, who)
-    return { budget, key, cost, ttlMs: seconds * 1000, resetsAt: now + seconds * 1000, windowSeconds: seconds }
+    return { budget, key, cost, ttlMs: seconds * 1000, resetsAt: now + seconds * 1000, windowSeconds: seconds, leewayMs: 0 }
   }
   const { startsAt, endsAt } = calendarWindow(budget.window, budget.timeZone ?? 'UTC', now)
   const key = recordKey('spend', budget.name, `${budget.window} ${startsAt}`, who)
-  return { budget, key, cost, ttlMs: Math.ceil(endsAt - now) + slackMs, resetsAt: endsAt, windowSeconds: Math.round((endsAt - startsAt) / 1000) }
+  const windowSeconds = Math.round((endsAt - startsAt) / 1000)
+  return { budget, key, cost, ttlMs: Math.ceil(endsAt - now) + slackMs, resetsAt: endsAt, windowSeconds, leewayMs: slackMs }
 }
 
 /* The value of one part of a budget's key. Undefined is an own value: callers without it share one counter, apart from everyone who has it. */

@@ -97,9 +97,9 @@ async function spend(
 
 /* In reverse. Never rejects: it runs where the call is already answered or another error is on its way. */
 async function giveBack(deps: Pick<Deps, 'store' | 'clock' | 'log'>, done: Charged[]): Promise<void> {
-  for (const { budget, key, cost, ttlMs, chargedAt } of done.toReversed()) {
+  for (const { budget, key, cost, ttlMs, chargedAt, leewayMs } of done.toReversed()) {
     // What the charged counter can still have to live. One with more life is a later one, which these units are not in.
-    const lifeMs = Math.ceil(chargedAt + ttlMs - deps.clock())
+    const lifeMs = Math.ceil(chargedAt + ttlMs + leewayMs - deps.clock())
     if (lifeMs <= 0) continue
     try {
       await deps.store.spend(key, -cost, budget.limit, lifeMs)
