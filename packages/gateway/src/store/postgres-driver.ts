@@ -83,9 +83,10 @@ export function postgresDriver(pool: PgPoolLike, owned: boolean, waitMs: number)
  */
 export function emptyPoolOf(adapter: { query(sql: unknown): Promise<unknown> }): void {
   const letGo = {
-    callback: (_error: Error): void => undefined,
+    // The pool sets it, and waits for it.
+    callback: undefined as ((error: Error) => void) | undefined,
     submit: () => new Error('the gateway uses connections of its own'),
-    handleError: (error: Error): void => letGo.callback(error),
+    handleError: (error: Error): void => letGo.callback?.(error),
   }
   adapter.query(letGo).catch(() => undefined)
 }

@@ -16,10 +16,7 @@ const spendScript = `
   local cost, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
   if cost >= 0 and used + cost > limit then return {0, string.format('%.0f', used)} end
   if cost == 0 or (cost < 0 and (not found or redis.call('PTTL', KEYS[1]) > tonumber(ARGV[3]))) then return {1, string.format('%.0f', used)} end
-  if cost < 0 then
-    if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[3]) then return {1, used} end
-    cost = -math.min(used, -cost)
-  end
+  if cost < 0 then cost = -math.min(used, -cost) end
   used = redis.call('INCRBY', KEYS[1], string.format('%.0f', cost))
   if not found then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
   return {1, string.format('%.0f', used)}`
