@@ -36,12 +36,20 @@ export function resealed(
   return { connection: { ...connection, refresh: { ...refresh, previous } }, was }
 }
 
-/** Seals what a connection keeps sealed under the first key of the ring, unless it is so already. */
-export function resealConnection(deps: Pick<Deps, 'store' | 'keys' | 'clock'>, connectionId: string): Promise<'current' | 'older' | 'unreadable' | 'absent'> {
-  return changeConnection(deps, connectionId, (current) => {
+/**
+ * Seals what a connection keeps sealed under the first key of the ring, unless it is so already.
+ *
+ * @param stored the record as it was just read
+ */
+export function resealConnection(
+  deps: Pick<Deps, 'store' | 'keys' | 'clock'>,
+  stored: Stored<Connection>,
+): Promise<'current' | 'older' | 'unreadable' | 'without sealed values' | 'absent'> {
+  type Was = 'current' | 'older' | 'unreadable' | 'without sealed values' | 'absent'
+  const decide = (current: Connection | undefined): Change<Connection, Was> => {
     if (!current) return { do: 'keep', answer: 'absent' }
-    const { was } = resealed(deps.keys, current)
-    if (was !== 'older') return { do: 'keep', answer: was === 'unreadable' ? was : 'current' }
-    return { do: 'write', next: current, ttlMs: ttlOf(current, deps.clock()), answer: was }
-  })
+    const { connection, was } = resealed(deps.keys, current)
+    return was === 'older' ? { do: 'write', next: connection, ttlMs: ttlOf(connection, deps.clock()), answer: was } : { do: 'keep', answer: was }
+  }
+  return changeRecord<Connection, Was>(deps.store, 'connection', recordKey('connection', stored.value.id), decide, stored)
 }

@@ -11,10 +11,10 @@ import { mintToken, newConnectionId, readToken } from './token-format.ts'
 import { unindex } from './unindex.ts'
 
 export { type CheckedToken, checkAccessToken, noteUse } from './access-token.ts'
-export { resealConnection, resealed } from './change-connection.ts'
+export { resealConnection } from './change-connection.ts'
 export { type DirectConnection, issueDirectly } from './direct-tokens.ts'
 export { connectionsOf } from './index-by-subject.ts'
-export { type ConnectionPage, listConnections, progressOf } from './index-of-all.ts'
+export { type ConnectionPage, listConnections, listStored, progressOf } from './index-of-all.ts'
 export { type AccessTokenResponse, ConnectionEnded, type Issued, redeemCode, refreshTokens, type TokenResponse } from './token-exchange.ts'
 export { newConnectionId } from './token-format.ts'
 

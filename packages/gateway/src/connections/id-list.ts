@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Deps } from '../deps.ts'
 import { createKeyLock, type InTurn } from '../store/key-lock.ts'
-import { changeRecord, readRecord } from '../store/records.ts'
+import { changeRecord, readRecord, type Stored } from '../store/records.ts'
 import { recordKey } from '../store/schema.ts'
 import type { Connection } from './connection.ts'
 
@@ -69,12 +69,11 @@ export async function removeIds(deps: ListDeps, { record, key }: Pick<ListAt, 'r
 }
 
 /** The connections of these ids, in their order; undefined for each that is gone. */
-export async function readConnections(deps: Pick<Deps, 'store'>, ids: readonly string[]): Promise<(Connection | undefined)[]> {
-  const found: (Connection | undefined)[] = []
+export async function readConnections(deps: Pick<Deps, 'store'>, ids: readonly string[]): Promise<(Stored<Connection> | undefined)[]> {
+  const found: (Stored<Connection> | undefined)[] = []
   for (let from = 0; from < ids.length; from += readAtOnce) {
     const some = ids.slice(from, from + readAtOnce)
-    const records = await Promise.all(some.map((id) => readRecord<Connection>(deps.store, 'connection', recordKey('connection', id))))
-    found.push(...records.map((record) => record?.value))
+    found.push(...(await Promise.all(some.map((id) => readRecord<Connection>(deps.store, 'connection', recordKey('connection', id))))))
   }
   return found
 }
@@ -92,4 +91,10 @@ function inTurn(deps: ListDeps, key: string, task: () => Promise<void>): Promise
   const here = turns.get(deps.store) ?? createKeyLock()
   turns.set(deps.store, here)
   return here(key, task)
+}
+
+/** Those of these that live. */
+export function liveOf(deps: Pick<Deps, 'clock'>, found: readonly (Stored<Connection> | undefined)[]): Stored<Connection>[] {
+  const now = deps.clock()
+  return found.filter((stored) => stored !== undefined && now < stored.value.expiresAt) as Stored<Connection>[]
 }

@@ -1,7 +1,7 @@
 import type { Deps } from '../deps.ts'
 import { recordKey } from '../store/schema.ts'
 import type { Connection } from './connection.ts'
-import { addId, idsOf, type ListAt, readConnections, removeIds } from './id-list.ts'
+import { addId, idsOf, type ListAt, liveOf, readConnections, removeIds } from './id-list.ts'
 
 type IndexDeps = Pick<Deps, 'store' | 'clock' | 'config'>
 
@@ -13,8 +13,7 @@ type IndexDeps = Pick<Deps, 'store' | 'clock' | 'config'>
  */
 export async function connectionsOf(deps: IndexDeps, subject: string): Promise<Connection[]> {
   const found = await readConnections(deps, await idsOf(deps, listOf(deps, subject)))
-  const now = deps.clock()
-  return found.filter((connection) => connection !== undefined && now < connection.expiresAt) as Connection[]
+  return liveOf(deps, found).map(({ value }) => value)
 }
 
 /** Adds a connection to its user's index, or renews the index's life for one that is in it. */

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { Deps } from '../deps.ts'
+import type { Stored } from '../store/records.ts'
 import { recordKey } from '../store/schema.ts'
 import type { Connection } from './connection.ts'
-import { addId, idsOf, type ListAt, readConnections, removeIds } from './id-list.ts'
+import { addId, idsOf, type ListAt, liveOf, readConnections, removeIds } from './id-list.ts'
 
 type IndexDeps = Pick<Deps, 'store' | 'clock'>
 
@@ -11,6 +12,13 @@ export interface ConnectionPage {
   connections: Connection[]
   /** Where the next page begins; undefined: that was the last. */
   next: string | undefined
+}
+
+/** Which part. */
+interface ListOptions {
+  cursor?: string | undefined
+  limit?: number | undefined
+  wanted?: (connection: Connection) => boolean
 }
 
 /** Number of the records that all ids are spread over; see docs/decisions/0005. Another number would need every id to be listed anew. */
@@ -40,14 +48,17 @@ export function unindexFromShard(deps: IndexDeps, connectionId: string): Promise
  * @throws RangeError for a cursor that is none, and a limit that is not between 1 and 1000
  * @throws StoreUnavailable
  */
-export async function listConnections(
-  deps: IndexDeps,
-  options: { cursor?: string | undefined; limit?: number | undefined; wanted?: (connection: Connection) => boolean } = {},
-): Promise<ConnectionPage> {
+export async function listConnections(deps: IndexDeps, options: ListOptions = {}): Promise<ConnectionPage> {
+  const { stored, next } = await listStored(deps, options)
+  return { connections: stored.map(({ value }) => value), next }
+}
+
+/** {@link listConnections} with the records as they were read, for whoever changes them next. */
+export async function listStored(deps: IndexDeps, options: ListOptions = {}): Promise<{ stored: Stored<Connection>[]; next: string | undefined }> {
   const { limit = 100, wanted = () => true } = options
   if (!Number.isSafeInteger(limit) || limit < 1 || limit > mostOfPage) throw new RangeError(`limit must be a number from 1 to ${mostOfPage}`)
   let { at, after } = readCursor(options.cursor)
-  const connections: Connection[] = []
+  const stored: Stored<Connection>[] = []
   let looked = 0
   // A small deployment has few ids in many shards, a large one fills a page from one.
   for (let width = 1; at < shardCount; width = Math.min(2 * width, mostShardsAtOnce)) {
@@ -56,17 +67,17 @@ export async function listConnections(
     for (const [offset, list] of lists.entries()) {
       const ids = list.filter((id) => id > after).sort()
       for (let from = 0; from < ids.length; ) {
-        const some = ids.slice(from, from + Math.min(limit - connections.length, mostLookedAt - looked))
-        connections.push(...(await readLive(deps, at + offset, some)).filter(wanted))
+        const some = ids.slice(from, from + Math.min(limit - stored.length, mostLookedAt - looked))
+        stored.push(...(await readLive(deps, at + offset, some)).filter(({ value }) => wanted(value)))
         from += some.length
         looked += some.length
-        if (connections.length >= limit || looked >= mostLookedAt) return { connections, next: `${at + offset}.${some.at(-1)}` }
+        if (stored.length >= limit || looked >= mostLookedAt) return { stored, next: `${at + offset}.${some.at(-1)}` }
       }
       after = ''
     }
     at += places.length
   }
-  return { connections, next: undefined }
+  return { stored, next: undefined }
 }
 
 /** How much of all a cursor has behind it, from 0 to 1. */
@@ -74,12 +85,11 @@ export function progressOf(cursor: string | undefined): number {
   return cursor === undefined ? 1 : readCursor(cursor).at / shardCount
 }
 
-async function readLive(deps: IndexDeps, place: number, ids: string[]): Promise<Connection[]> {
+async function readLive(deps: IndexDeps, place: number, ids: string[]): Promise<Stored<Connection>[]> {
   const found = await readConnections(deps, ids)
   const gone = new Set(ids.filter((_, index) => found[index] === undefined))
   if (gone.size > 0) await removeIds(deps, shard(place), gone)
-  const now = deps.clock()
-  return found.filter((connection) => connection !== undefined && now < connection.expiresAt) as Connection[]
+  return liveOf(deps, found)
 }
 
 function readCursor(cursor: string | undefined): { at: number; after: string } {

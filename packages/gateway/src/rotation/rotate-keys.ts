@@ -1,9 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Connection } from '../connections/connection.ts'
-import { listConnections, progressOf, resealConnection, resealed } from '../connections/connections.ts'
+import { listStored, progressOf, resealConnection } from '../connections/connections.ts'
 import type { Deps } from '../deps.ts'
 import { StoreUnavailable } from '../errors/errors.ts'
 import { resealGrant } from '../grants/grants.ts'
+import type { Stored } from '../store/records.ts'
 
 /** How far a rotation is. */
 export interface RotationProgress {
@@ -42,10 +43,10 @@ export async function rotateKeys(deps: RotationDeps, options: { onProgress?: (pr
   const needed = new Map<string, number>()
   let cursor: string | undefined
   do {
-    const page = await patiently(() => listConnections(deps, { cursor, limit: pageSize }))
-    await inParallel(page.connections, async (connection) => {
-      noteSigners(deps, connection, needed)
-      for (const was of await patiently(() => resealRecords(deps, connection))) {
+    const page = await patiently(() => listStored(deps, { cursor, limit: pageSize }))
+    await inParallel(page.stored, async (stored) => {
+      noteSigners(deps, stored.value, needed)
+      for (const was of await resealRecords(deps, stored)) {
         if (was === 'older') counts.resealed++
         if (was === 'unreadable') counts.unreadable++
       }
@@ -59,11 +60,10 @@ export async function rotateKeys(deps: RotationDeps, options: { onProgress?: (pr
 }
 
 /** The connection's own sealed values and those of its grant. */
-async function resealRecords(deps: RotationDeps, connection: Connection): Promise<string[]> {
-  const { was } = resealed(deps.keys, connection)
-  const outcomes: string[] = [was === 'older' ? await resealConnection(deps, connection.id) : was]
-  if (connection.grantKey !== undefined) outcomes.push(await resealGrant(deps, connection.grantKey))
-  return outcomes
+function resealRecords(deps: RotationDeps, stored: Stored<Connection>): Promise<string[]> {
+  const { grantKey } = stored.value
+  const grant = async () => (grantKey === undefined ? 'absent' : resealGrant(deps, grantKey))
+  return Promise.all([patiently(() => resealConnection(deps, stored)), patiently(grant)])
 }
 
 function noteSigners({ keys, clock }: RotationDeps, { signedUntil, expiresAt }: Connection, needed: Map<string, number>): void {
