@@ -41,6 +41,8 @@ export interface ServerConfig {
   workerSecrets: string[]
   /** What a client may get here, and the default when it asks for none. Ordered. */
   scopes: string[]
+  /** Those of `scopes` that a user cannot leave out on the consent page. */
+  requiredScopes: string[]
   /** Key in `providers`; undefined: this server's runtime needs no user grant. */
   provider: string | undefined
   /** `own`: one downstream grant a connection; `shared`: one a user at this server; `none`: no access token goes to the runtime. */
@@ -114,6 +116,19 @@ export interface PreregisteredClient {
   introspect?: boolean
   /** Gets no access token without a DPoP proof (RFC 9449 §5.2). */
   dpopBoundAccessTokens?: boolean
+  /** Its authorization requests have to be pushed (RFC 9126 §6). */
+  requirePushedRequests?: boolean
+}
+
+/** Public keys of someone whose signatures are taken: as they are, or where they stand. */
+export type IssuerKeys = { jwks: { keys: Record<string, Json>[] }; jwksUri?: never } | { jwksUri: string; jwks?: never }
+
+/** Whose software statements are taken (RFC 7591 §2.3). */
+export interface SoftwareStatements {
+  /** By `iss`, to the character. */
+  issuers: Record<string, IssuerKeys>
+  /** Nobody registers without one. */
+  required: boolean
 }
 
 /** An identity provider whose assertions about users are taken (ID-JAG). */
@@ -130,8 +145,18 @@ export interface EnterpriseIssuer {
 /** Which clients may come. */
 export interface ClientsConfig {
   preregistered: PreregisteredClient[]
-  metadataDocuments: false | { allow: string[]; deny: string[]; dangerouslyAllowPrivateAddresses: boolean }
-  registration: false | { initialAccessToken: string | undefined; unusedExpirySeconds: number; perSourcePerHour: number }
+  metadataDocuments: false | { allow: string[]; ask: string[]; deny: string[]; dangerouslyAllowPrivateAddresses: boolean }
+  registration:
+    | false
+    | {
+        initialAccessToken: string | undefined
+        unusedExpirySeconds: number
+        perSourcePerHour: number
+        maxClients: number
+        softwareStatements: SoftwareStatements | undefined
+      }
+  /** Pushed authorization requests (RFC 9126). */
+  pushedRequests: 'off' | 'offered' | 'required'
 }
 
 /** A user named by the host app's own session. */
@@ -148,6 +173,31 @@ export interface ConsentConfig {
   logo: string | undefined
   colours: { accent?: string; accentDark?: string }
   texts: Record<string, string>
+  /** Whether the user may leave scopes out that are not required. */
+  chooseScopes: boolean
+  render: ((view: ConsentView) => string | Promise<string>) | undefined
+}
+
+/**
+ * What a team's own `consent.render` sees. Texts are as they came from the client and not escaped: use `escapeHtml`. Each of `parts` stands for a piece of the page that
+ * the gateway makes, and has to be in the result once, in this order.
+ */
+export interface ConsentView {
+  client: {
+    clientId: string
+    name: string
+    trust: 'preregistered' | 'document' | 'dynamic'
+    /** Where its metadata document stands. */
+    host: string | undefined
+  }
+  server: { id: string; name: string }
+  /** The account, where one is known. */
+  account: string | undefined
+  redirectHost: string
+  scopes: { name: string; description: string | undefined; required: boolean }[]
+  parts: { title: string; facts: string; scopes: string; warnings: string; actions: string }
+  /** Text as it may stand in HTML. */
+  escapeHtml: (text: string) => string
 }
 
 /** Lifetimes of what the gateway issues. */
@@ -188,6 +238,8 @@ export interface EndpointsConfig {
   revoke: string
   introspect: string
   jwks: string
+  par: string
+  clientLogo: string
   account: string
 }
 

@@ -1,10 +1,12 @@
 import type { Config } from '../config.ts'
 import { toOAuthAnswer } from '../http/send-error.ts'
+import type { ResponseMode } from './pending.ts'
 
 /** Where an authorization response goes. */
 export interface ResponseTarget {
   redirectUri: string
   state: string | undefined
+  responseMode?: ResponseMode
 }
 
 /** The URL of a successful authorization response: code, the client's state unchanged, `iss` (RFC 6749 §4.1.2, RFC 9207, AZ-4, AZ-14). */
@@ -26,7 +28,21 @@ function responseUrl(config: Pick<Config, 'issuer'>, target: ResponseTarget, par
   const query = new URLSearchParams(parameters)
   if (target.state !== undefined) query.set('state', target.state)
   query.set('iss', config.issuer)
-  const { redirectUri } = target
-  const joint = !redirectUri.includes('?') ? '?' : /[?&]$/.test(redirectUri) ? '' : '&'
-  return `${redirectUri}${joint}${query}`
+  return `${beforeParameters(target.redirectUri)}${query}`
+}
+
+function beforeParameters(redirectUri: string): string {
+  return `${redirectUri}${!redirectUri.includes('?') ? '?' : /[?&]$/.test(redirectUri) ? '' : '&'}`
+}
+
+/**
+ * The parameters of a response that goes to the client by a form (OAuth 2.0 Form Post Response Mode §2).
+ *
+ * @param url a response of ours, or where else the browser goes next
+ * @returns undefined for what goes by redirect
+ */
+export function formFields(target: ResponseTarget, url: string): [string, string][] | undefined {
+  const before = beforeParameters(target.redirectUri)
+  if (target.responseMode !== 'form_post' || !url.startsWith(before)) return undefined
+  return [...new URLSearchParams(url.slice(before.length))]
 }

@@ -7,11 +7,13 @@ import { pathMatches } from '../http/route.ts'
 import { sendOAuthError } from '../http/send-error.ts'
 import { authorize } from './authorize.ts'
 import { callback } from './callback.ts'
+import { showClientLogo } from './client-logo.ts'
 import { answerConsent, showConsent } from './consent.ts'
 import type { FrontDeps } from './front-deps.ts'
 import { introspect } from './introspect.ts'
 import { sendErrorPage } from './notices.ts'
-import { register } from './register.ts'
+import { par } from './par.ts'
+import { changeRegistration, register, removeRegistration, showRegistration } from './register.ts'
 import { revoke } from './revoke.ts'
 import { token } from './token.ts'
 
@@ -32,8 +34,10 @@ const routes: Route[] = [
   { endpoint: 'authorize', methods: { GET: authorize, HEAD: authorize, POST: authorize }, for: 'browser' },
   { endpoint: 'consent', methods: { GET: showConsent, HEAD: showConsent, POST: answerConsent }, for: 'browser' },
   { endpoint: 'callback', methods: { GET: callback }, for: 'browser' },
+  { endpoint: 'clientLogo', methods: { GET: showClientLogo, HEAD: showClientLogo }, for: 'browser' },
+  { endpoint: 'par', methods: { POST: par }, for: 'client' },
   { endpoint: 'token', methods: { POST: token }, for: 'client' },
-  { endpoint: 'register', methods: { POST: register }, for: 'client' },
+  { endpoint: 'register', methods: { POST: register, GET: showRegistration, PUT: changeRegistration, DELETE: removeRegistration }, for: 'client' },
   { endpoint: 'revoke', methods: { POST: revoke }, for: 'client' },
   { endpoint: 'introspect', methods: { POST: introspect }, for: 'client' },
 ]
@@ -45,9 +49,10 @@ const routes: Route[] = [
  */
 export function createAuthorization(deps: FrontDeps): Middleware {
   const { config } = deps
-  const { registration, preregistered } = config.clients
+  const { registration, preregistered, pushedRequests } = config.clients
   const off: Endpoint[] = []
   if (registration === false) off.push('register')
+  if (pushedRequests === 'off') off.push('par')
   if (!preregistered.some((client) => client.introspect)) off.push('introspect')
   const offered = routes.filter((route) => !off.includes(route.endpoint))
   return function authorization(req, res, next) {
@@ -76,6 +81,8 @@ const events = {
   authorize: 'authorization.request',
   consent: 'authorization.consent',
   callback: 'authorization.callback',
+  clientLogo: 'authorization.consent',
+  par: 'authorization.request',
   token: 'authorization.token',
   register: 'authorization.register',
   revoke: 'authorization.revoke',

@@ -1,19 +1,18 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Client } from '../clients/client.ts'
-import { findClient } from '../clients/find-client.ts'
-import { checkRedirectUri } from '../clients/redirect-uri.ts'
 import type { ServerConfig } from '../config.ts'
 import { OAuthError } from '../errors/oauth-error.ts'
-import { sendRedirect } from '../http/respond.ts'
 import { fingerprint } from '../keys/fingerprint.ts'
 import { errorResponse, type ResponseTarget } from './authorization-response.ts'
 import { type ExpectedUser, expectedUser, hostIdentity } from './expected-user.ts'
 import { finish } from './finish.ts'
 import type { FrontDeps } from './front-deps.ts'
-import { type AuthorizationParams, readAuthorizationParams } from './parameters.ts'
+import { readAuthorizationParams } from './parameters.ts'
 import { newPendingId, type PendingRequest, savePending } from './pending.ts'
 import { isApproved, withRefusedScopes } from './remembered.ts'
-import { checkRequest } from './request-checks.ts'
+import { checkRequest, responseModeOf } from './request-checks.ts'
+import { type ClientRequest, requestedRedirectUri, requestOfClient } from './requested-client.ts'
+import { sendOn } from './send-on.ts'
 import { startDownstream } from './start-downstream.ts'
 import { setTransactionCookie } from './transaction-cookies.ts'
 
@@ -30,40 +29,26 @@ interface Begun {
  * client by redirect. Each request makes a transaction of its own, so fetching the same URL twice costs nothing (clients.md line 15).
  */
 export async function authorize(deps: FrontDeps, req: IncomingMessage, res: ServerResponse, requestId: string): Promise<void> {
-  const given = await readAuthorizationParams(req, deps.config)
-  const client = await findRequestedClient(deps, given)
-  const target = { redirectUri: requestedRedirectUri(client, given), state: given.params.get('state') }
+  const asked = await requestOfClient(deps, await readAuthorizationParams(req, deps.config))
+  const { client, given } = asked
+  const target = { redirectUri: requestedRedirectUri(client, given), state: given.params.get('state'), responseMode: responseModeOf(given) }
   try {
-    const begun = await begin(deps, req, client, target, given)
-    sendRedirect(res, await nextStop(deps, res, begun, requestId))
+    const begun = await begin(deps, req, asked, target)
+    sendOn(res, deps.config, target, await nextStop(deps, res, begun, requestId))
   } catch (error) {
     logRefusal(deps, client, error, requestId)
-    sendRedirect(res, errorResponse(deps.config, target, error, requestId))
+    sendOn(res, deps.config, target, errorResponse(deps.config, target, error, requestId))
   }
 }
 
-async function findRequestedClient(deps: FrontDeps, { params }: AuthorizationParams): Promise<Client> {
-  const clientId = params.get('client_id')
-  if (clientId === undefined) throw new OAuthError('invalid_request', 'The parameter client_id is missing.')
-  return findClient(deps, clientId)
-}
-
-/** OAuth 2.1 §4.1.1: it may be missing when exactly one is registered. */
-function requestedRedirectUri(client: Client, { params }: AuthorizationParams): string {
-  const given = params.get('redirect_uri')
-  const [only, ...others] = client.redirectUris
-  if (given === undefined && only !== undefined && others.length === 0) return only
-  if (given === undefined) throw new OAuthError('invalid_request', 'The parameter redirect_uri is missing.')
-  if (!checkRedirectUri(client, given)) throw new OAuthError('invalid_request', 'The redirect_uri is not one that this client registered.')
-  return given
-}
-
-async function begin(deps: FrontDeps, req: IncomingMessage, client: Client, target: ResponseTarget, given: AuthorizationParams): Promise<Begun> {
-  const { server, scopes, challenge, state, dpopJkt, prompt } = checkRequest(deps.config, client, given)
+async function begin(deps: FrontDeps, req: IncomingMessage, { client, given, pushed }: ClientRequest, target: ResponseTarget): Promise<Begun> {
+  const { server, scopes, ...checked } = checkRequest(deps.config, client, given)
+  if (pushed === undefined && (client.requirePushed || deps.config.clients.pushedRequests === 'required')) {
+    throw new OAuthError('invalid_request', 'The request has to be pushed first, to the pushed_authorization_request_endpoint.')
+  }
   const user = await expectedUser(deps, req, server)
   const offered = user ? await withRefusedScopes(deps, client, server, scopes, user.subject) : scopes
-  const { redirectUri } = target
-  const request = { clientId: client.clientId, redirectUri, state, challenge, dpopJkt, server: server.id, scopes: offered, prompt }
+  const request: PendingRequest = { clientId: client.clientId, ...checked, ...target, server: server.id, scopes: offered, pushed }
   return { client, server, user, request }
 }
 
@@ -92,11 +77,11 @@ async function toConsentPage(deps: FrontDeps, res: ServerResponse, { request, us
 }
 
 async function withoutPage(deps: FrontDeps, res: ServerResponse, { client, server, request }: Begun, user: ExpectedUser): Promise<string> {
-  if (server.provider === undefined) {
-    const { url } = await finish(deps, { client, server, request, identity: hostIdentity(deps.config.issuer, user), tokens: undefined })
-    return url
-  }
   const id = newPendingId(deps)
+  if (server.provider === undefined) {
+    const identity = hostIdentity(deps.config.issuer, user)
+    return (await finish(deps, { transaction: id, client, server, request, identity, tokens: undefined })).url
+  }
   const { leg, goOn } = await startDownstream(deps, id, server.provider, request)
   await savePending(deps, { id, phase: 'downstream', request, browser: undefined, expected: user, decision: undefined }, { leg, goOn })
   setTransactionCookie(deps, res, 'state', id, leg.state)

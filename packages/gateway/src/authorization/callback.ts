@@ -23,6 +23,7 @@ import { notices, sendNotice } from './notices.ts'
 import { newPendingId, openSecrets, type Pending, readPending, savePending, takePending } from './pending.ts'
 import { refusalOf } from './provider-refusal.ts'
 import { rememberApproval } from './remembered.ts'
+import { sendOn } from './send-on.ts'
 import { callbackUrl, transactionOf } from './start-downstream.ts'
 import { clearTransactionCookie, readTransactionCookie, setTransactionCookie } from './transaction-cookies.ts'
 
@@ -58,18 +59,19 @@ export async function callback(deps: FrontDeps, req: IncomingMessage, res: Serve
     }
     const url = await complete(deps, signedIn, requestId)
     rememberUser(deps, req, res, signedIn.server.provider as string, signedIn.identity)
-    sendRedirect(res, url)
+    sendOn(res, deps.config, pending.request, url)
   } catch (error) {
     logFailure(deps, pending, error, requestId)
-    sendRedirect(res, errorResponse(deps.config, pending.request, error, requestId))
+    sendOn(res, deps.config, pending.request, errorResponse(deps.config, pending.request, error, requestId))
   }
 }
 
 /** The transaction of a callback, if its state is the one that this very browser was sent away with. */
-async function ownTransaction(deps: FrontDeps, req: IncomingMessage): Promise<Pending | (typeof notices)['gone' | 'otherBrowser']> {
+async function ownTransaction(deps: FrontDeps, req: IncomingMessage): Promise<Pending | (typeof notices)['gone' | 'noCookies' | 'otherBrowser']> {
   const state = stateOf(queryOf(req))
   const id = state === undefined ? undefined : transactionOf(state)
   if (state === undefined || id === undefined) return notices.gone
+  if (req.headers.cookie === undefined) return notices.noCookies
   const cookie = readTransactionCookie(deps, req, 'state', id)
   if (cookie === undefined || !sameFingerprint(fingerprint(cookie), fingerprint(state))) return notices.otherBrowser
   const pending = await readPending(deps, id)
@@ -125,7 +127,7 @@ async function askAgain(deps: FrontDeps, res: ServerResponse, { pending, tokens,
 async function complete(deps: FrontDeps, { pending, client, server, tokens, identity }: SignedIn, requestId: string): Promise<string> {
   const { request } = pending
   await rememberApproval(deps, client, request, subjectKey(identity))
-  const { url, connectionId } = await finish(deps, { client, server, request, identity, tokens })
+  const { url, connectionId } = await finish(deps, { transaction: pending.id, client, server, request, identity, tokens })
   logCallback(deps, pending, 'connected', requestId, { subject: subjectKey(identity), connectionId })
   return url
 }

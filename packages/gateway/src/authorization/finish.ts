@@ -1,4 +1,5 @@
 import type { Client } from '../clients/client.ts'
+import { noteAuthorized } from '../clients/registered-client.ts'
 import type { Identity, ServerConfig } from '../config.ts'
 import { subjectKey } from '../connections/connection.ts'
 import { endConnection, newConnectionId, openConnection } from '../connections/connections.ts'
@@ -8,9 +9,12 @@ import { deleteGrant, saveGrant } from '../grants/grants.ts'
 import { codeResponse } from './authorization-response.ts'
 import type { FrontDeps } from './front-deps.ts'
 import type { PendingRequest } from './pending.ts'
+import { requestIsOver, usePushed } from './pushed-requests.ts'
 
 /** Who authorized what, when the last question is answered. */
 export interface Finished {
+  /** Id of the transaction. */
+  transaction: string
   client: Client
   server: ServerConfig
   request: PendingRequest
@@ -31,9 +35,13 @@ export interface Opened {
 /**
  * Ends an authorization well: the grant is sealed and saved first, then the connection with its code, so that no code ever leads to a connection without its
  * grant (AZ-15).
+ *
+ * @throws OAuthError `invalid_request_uri` when another transaction of the same pushed request came first
  */
 export async function finish(deps: FrontDeps, finished: Finished): Promise<Opened> {
-  const { client, server, request, identity, tokens } = finished
+  const { transaction, client, server, request, identity, tokens } = finished
+  if (request.pushed !== undefined && !(await usePushed(deps, request.pushed, transaction))) throw requestIsOver()
+  await noteAuthorized(deps, client)
   const connectionId = newConnectionId(deps)
   const grantKey = tokens && identity && (await saveTokens(deps, server, connectionId, identity, tokens))
   const { code } = await openConnection(deps, {

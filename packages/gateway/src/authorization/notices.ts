@@ -1,20 +1,16 @@
 import type { ServerResponse } from 'node:http'
+import { DocumentUnavailable } from '../clients/metadata-document.ts'
 import type { Config } from '../config.ts'
 import { GatewayError } from '../errors/errors.ts'
 import { OAuthError } from '../errors/oauth-error.ts'
-import { type PageOptions, sendPage } from '../http/respond.ts'
 import { goOnPage, type Message, messagePage } from '../pages/message-page.ts'
 import { hostOf, looksOf } from '../visitor/looks.ts'
+import { formFields } from './authorization-response.ts'
+import { sendFlowPage } from './flow-page.ts'
+import type { Pending } from './pending.ts'
+import { sendFormPost } from './send-on.ts'
 
 type PageConfig = Pick<Config, 'consent' | 'origin'>
-
-// Some clients run the flow in a pop-up and are told of its end through its opener, which `same-origin` would cut off (use-mcp).
-const forPopups: PageOptions = { headers: { 'cross-origin-opener-policy': 'unsafe-none' } }
-
-/** Answers with one of the authorization server's own pages. */
-export function sendFlowPage(res: ServerResponse, status: number, page: string, headers: Record<string, string> = {}): void {
-  sendPage(res, status, page, { headers: { ...forPopups.headers, ...headers } })
-}
 
 /** Something that a page says instead of going on. */
 export interface Notice extends Message {
@@ -32,12 +28,22 @@ export const notices = {
     status: 403,
     title: 'Not the same browser',
     text: [
-      'This sign-in was started in another browser, or this browser does not keep cookies for this site.',
-      'Start again from your app, in one browser. You can close this page.',
+      'This sign-in was started in another browser, or in another window that keeps its cookies to itself.',
+      'Start again from your app, and stay in the browser that it opens. You can close this page.',
+    ],
+  },
+  noCookies: {
+    status: 403,
+    title: 'Cookies are switched off here',
+    text: [
+      'This site needs one cookie to know that the answer comes from the same browser as the question, and this browser does not send any.',
+      'If this page is shown inside another app, open it in your own browser instead: look for “Open in browser” in the menu. Otherwise allow cookies for this site.',
+      'Then start again from your app. You can close this page.',
     ],
   },
   foreignForm: { status: 403, title: 'Nothing was changed', text: ['That form did not come from a page of this site. Go back and answer on the page itself.'] },
   unclear: { status: 400, title: 'Nothing was changed', text: ['The answer was neither Allow nor Deny. Go back and answer on the page itself.'] },
+  nothingChosen: { status: 400, title: 'Nothing was chosen', text: ['Go back and leave at least one permission switched on, or deny the request.'] },
   otherAccount: {
     status: 403,
     title: 'You signed in with another account',
@@ -53,23 +59,25 @@ export function sendNotice(res: ServerResponse, config: PageConfig, notice: Noti
   sendFlowPage(res, notice.status, messagePage(looksOf(config), hostOf(config), notice))
 }
 
+const closeThis = 'A question is answered once. If your app is not connected, start again from there. You can close this page.'
+
 /** The page of someone who comes back to a question that is answered: the way on, to be taken by hand. */
-export function sendAnsweredAlready(res: ServerResponse, config: PageConfig, decision: 'allow' | 'deny' | undefined, goOn: string): void {
+export function sendAnsweredAlready(res: ServerResponse, config: PageConfig, { request, decision }: Pending, goOn: string): void {
   const title = decision === 'deny' ? 'You denied this' : 'You have answered this already'
   const link = { href: goOn, label: decision === 'deny' ? 'Return to the app' : 'Continue' }
-  sendFlowPage(
-    res,
-    200,
-    messagePage(looksOf(config), hostOf(config), { title, text: ['A question is answered once. You can continue from here, or close this page.'], link }),
-  )
+  const text = ['A question is answered once. You can continue from here, or close this page.']
+  // What goes to the client by a form has no link.
+  const isForm = formFields(request, goOn) !== undefined
+  sendFlowPage(res, 200, messagePage(looksOf(config), hostOf(config), { title, text: isForm ? [closeThis] : text, ...(isForm ? {} : { link }) }))
 }
 
 /**
  * Sends the browser on after a form. It is a page and no redirect, since Chromium holds the form's `form-action` against every redirect behind it, those between a
  * provider's own hosts included (docs/decisions/0002-consent-post.md).
  */
-export function sendGoOn(res: ServerResponse, config: PageConfig, decision: 'allow' | 'deny', href: string): void {
-  const words = decision === 'allow' ? { title: 'Continuing…', label: 'Continue' } : { title: 'Denied', label: 'Return to the app' }
+export function sendGoOn(res: ServerResponse, config: PageConfig, { request, decision }: Pending, href: string): void {
+  if (sendFormPost(res, config, request, href)) return
+  const words = decision === 'deny' ? { title: 'Denied', label: 'Return to the app' } : { title: 'Continuing…', label: 'Continue' }
   sendFlowPage(res, 200, goOnPage(looksOf(config), hostOf(config), { href, ...words }))
 }
 
@@ -84,6 +92,13 @@ export function sendErrorPage(res: ServerResponse, config: PageConfig, error: un
 }
 
 function errorMessage(error: unknown, reference: string): Notice & { headers: Record<string, string> } {
+  if (error instanceof DocumentUnavailable) {
+    const text = [error.description, 'Its host may be down. Try again in a minute, from your app.']
+    return { status: 503, headers: { 'retry-after': '60' }, title: 'This app cannot be looked up right now', text, reference }
+  }
+  if (error instanceof OAuthError && error.code === 'invalid_request_uri') {
+    return { status: 410, headers: {}, title: notices.gone.title, text: [error.description, 'Start again from your app. You can close this page.'], reference }
+  }
   if (error instanceof OAuthError) {
     // A page is no answer to a client's credentials: 401 would need a challenge.
     const status = error.status === 401 ? 400 : error.status

@@ -20,7 +20,16 @@ export interface PendingRequest {
   server: string
   scopes: string[]
   prompt: 'none' | 'consent' | 'login' | 'select_account' | undefined
+  /** `query` when left out. */
+  responseMode?: ResponseMode
+  /** Passed on to the provider (OpenID Connect Core §3.1.2.1). */
+  loginHint?: string | undefined
+  /** Id of the pushed request that this came by (RFC 9126). */
+  pushed?: string | undefined
 }
+
+/** How the authorization response gets to the client. */
+export type ResponseMode = 'query' | 'form_post'
 
 /**
  * Where a pending authorization stands. `consent`: the page is asking; `confirm`: it asks after the sign-in, as another user came back than expected; `downstream`: the
@@ -93,7 +102,7 @@ export async function readPending(deps: PendingDeps, id: string): Promise<Pendin
 export async function decidePending(
   deps: PendingDeps,
   id: string,
-  next: { phase: 'downstream' | 'answered'; decision: 'allow' | 'deny'; secrets: PendingSecrets },
+  next: { phase: 'downstream' | 'answered'; decision: 'allow' | 'deny'; secrets: PendingSecrets /** What the user left of it. */; scopes?: string[] },
 ): Promise<{ won: boolean; pending: Pending } | undefined> {
   const sealed = sealSecrets(deps, id, next.secrets)
   return changeRecord<Pending, { won: boolean; pending: Pending } | undefined>(deps.store, 'pending', recordKey('pending', id), (current) => {
@@ -101,7 +110,8 @@ export async function decidePending(
     if (!current || left <= 0) return { do: 'keep', answer: undefined }
     if (current.phase !== 'consent' && current.phase !== 'confirm') return { do: 'keep', answer: { won: false, pending: current } }
     const fresh = deps.clock() + pendingSeconds * 1000
-    const pending: Pending = { ...current, phase: next.phase, decision: next.decision, sealed, expiresAt: fresh }
+    const request = { ...current.request, scopes: next.scopes ?? current.request.scopes }
+    const pending: Pending = { ...current, request, phase: next.phase, decision: next.decision, sealed, expiresAt: fresh }
     return { do: 'write', next: pending, ttlMs: pendingSeconds * 1000, answer: { won: true, pending } }
   })
 }

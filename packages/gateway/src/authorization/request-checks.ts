@@ -3,6 +3,7 @@ import type { Config, ServerConfig } from '../config.ts'
 import { OAuthError } from '../errors/oauth-error.ts'
 import { sameResource } from '../lib/resource.ts'
 import type { AuthorizationParams } from './parameters.ts'
+import type { ResponseMode } from './pending.ts'
 import { scopesToGrant } from './scopes.ts'
 
 /** What an authorization request asks for, once every check has passed. */
@@ -16,9 +17,11 @@ export interface CheckedRequest {
   dpopJkt: string | undefined
   /** The OpenID Connect prompts that mean something here. */
   prompt: 'none' | 'consent' | 'login' | 'select_account' | undefined
+  loginHint: string | undefined
 }
 
 const longestState = 4096
+const longestHint = 256
 
 /**
  * The checks of an authorization request whose client and redirect URI are known to be good, in order. Each failure goes to the client by redirect.
@@ -26,13 +29,14 @@ const longestState = 4096
  * @throws OAuthError as RFC 6749 §4.1.2.1 and RFC 8707 §2 name it
  */
 export function checkRequest(config: Pick<Config, 'servers' | 'scopeHierarchy'>, client: Client, request: AuthorizationParams): CheckedRequest {
+  checkObjects(request)
   checkResponseType(request)
   checkResponseMode(request)
   const challenge = checkPkce(request)
   const state = checkState(request)
   const server = checkResource(config, request)
   const scopes = scopesToGrant(config, client, server, request.params.get('scope'))
-  return { server, scopes, challenge, state, dpopJkt: checkDpopJkt(request), prompt: readPrompt(request) }
+  return { server, scopes, challenge, state, dpopJkt: checkDpopJkt(request), prompt: readPrompt(request), loginHint: readLoginHint(request) }
 }
 
 function checkResponseType({ params }: AuthorizationParams): void {
@@ -41,9 +45,24 @@ function checkResponseType({ params }: AuthorizationParams): void {
   if (type !== 'code') throw new OAuthError('unsupported_response_type', 'Only response_type=code is supported.')
 }
 
-function checkResponseMode({ params }: AuthorizationParams): void {
-  const mode = params.get('response_mode')
-  if (mode !== undefined && mode !== 'query') throw new OAuthError('invalid_request', 'Only response_mode=query is supported.')
+/** RFC 9101 §6.3 and OpenID Connect Core §6 name the answers of a server without request objects. */
+function checkObjects({ params }: AuthorizationParams): void {
+  if (params.get('request') !== undefined) throw new OAuthError('request_not_supported', 'Request objects are not supported.')
+  if (params.get('request_uri') !== undefined) throw new OAuthError('request_uri_not_supported', 'Only the request_uri of a pushed request is supported.')
+}
+
+function checkResponseMode(request: AuthorizationParams): void {
+  const mode = request.params.get('response_mode')
+  if (mode !== undefined && mode !== responseModeOf(request))
+    throw new OAuthError('invalid_request', `Use one of these response modes: ${responseModes.join(', ')}.`)
+}
+
+/** How clients can get their answer (OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode). */
+export const responseModes = ['query', 'form_post'] as const
+
+/** The response mode that was asked for; `query` for any that is not known, since its error needs a way too. */
+export function responseModeOf({ params }: AuthorizationParams): ResponseMode {
+  return params.get('response_mode') === 'form_post' ? 'form_post' : 'query'
 }
 
 /** RFC 7636; `plain`, which is also the default of a missing method, is refused (TK-1). */
@@ -84,4 +103,10 @@ function readPrompt({ params }: AuthorizationParams): CheckedRequest['prompt'] {
   const prompts = (params.get('prompt') ?? '').split(' ')
   if (prompts.length === 1 && prompts[0] === 'none') return 'none'
   return (['select_account', 'login', 'consent'] as const).find((prompt) => prompts.includes(prompt))
+}
+
+/** A hint is no order: one that is too long to be a name is left out. */
+function readLoginHint({ params }: AuthorizationParams): string | undefined {
+  const hint = params.get('login_hint')
+  return hint !== undefined && hint.length <= longestHint && !/\p{Cc}/u.test(hint) ? hint : undefined
 }

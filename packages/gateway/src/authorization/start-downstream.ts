@@ -31,6 +31,7 @@ export async function startDownstream(deps: FrontDeps, pendingId: string, provid
     nonce: leg.nonce,
     codeChallenge: await downstream.challengeOf(leg.verifier),
     scopes: downstreamScopes(provider, withIncluded(deps.config.scopeHierarchy, request.scopes)),
+    loginHint: request.loginHint,
     // `consent` is asked of us, not of the provider.
     ...(request.prompt === undefined || request.prompt === 'consent' ? {} : { prompt: request.prompt }),
   })

@@ -1,10 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { authenticateClient } from '../clients/authenticate-client.ts'
-import type { Client } from '../clients/client.ts'
 import { jwtBearerGrant, type OfferedGrantType, offeredGrantTypes } from '../clients/grant-types.ts'
 import { type Connection, subjectKey } from '../connections/connection.ts'
 import { type AccessTokenResponse, ConnectionEnded, type Issued } from '../connections/connections.ts'
-import { checkProof, InvalidProof, useOnce } from '../dpop/proof.ts'
 import { releaseGrant } from '../ending/ending.ts'
 import { OAuthError } from '../errors/oauth-error.ts'
 import { keepGrant } from '../grants/grants.ts'
@@ -14,6 +12,7 @@ import { sendJson } from '../http/respond.ts'
 import { sameResource } from '../lib/resource.ts'
 import { inBackground } from '../log/background.ts'
 import type { FrontDeps } from './front-deps.ts'
+import { provedKey } from './proved-key.ts'
 import { tokenForService } from './token-for-service.ts'
 import { tokenFromAssertion } from './token-from-assertion.ts'
 import { tokenFromCode } from './token-from-code.ts'
@@ -35,7 +34,8 @@ export async function token(deps: FrontDeps, req: IncomingMessage, res: ServerRe
   const { client, method } = await authenticateClient(deps, { authorization: req.headers.authorization, params, tokenEndpoint })
   const grantType = params.get('grant_type')
   const issue = findGrantType(deps, grantType)
-  const jkt = await provedKey(deps, req, client, tokenEndpoint)
+  // A client that registered for bound tokens gets no others (RFC 9449 §5.2).
+  const jkt = await provedKey(deps, req, tokenEndpoint, client.dpopBound ?? false)
   const request = { client, authenticated: method !== 'none', params, resource: requestedResource(deps, params), jkt }
   const { response, connection } = await issueTokens(deps, issue, request)
   logIssued(deps, connection, grantType as string, requestId)
@@ -48,19 +48,6 @@ function findGrantType({ config }: FrontDeps, name: string | undefined): GrantTy
   const found = offered.find((candidate) => candidate === name)
   if (!found) throw new OAuthError('unsupported_grant_type', `Only these grant types are supported: ${offered.join(', ')}.`)
   return issuers[found]
-}
-
-/** The key that the tokens are to be bound to: that of the request's DPoP proof (RFC 9449 §5). A client that registered for bound tokens gets no others (§5.2). */
-async function provedKey(deps: FrontDeps, req: IncomingMessage, client: Client, tokenEndpoint: string): Promise<string | undefined> {
-  if (req.headers.dpop === undefined && !client.dpopBound) return undefined
-  try {
-    const proof = await checkProof(req.headers.dpop, { method: 'POST', url: tokenEndpoint }, deps.clock())
-    await useOnce(deps, proof)
-    return proof.jkt
-  } catch (error) {
-    if (error instanceof InvalidProof) throw new OAuthError('invalid_dpop_proof', error.message, { cause: error })
-    throw error
-  }
 }
 
 /** Some clients send no `resource` here; the code or refresh token says it then (clients.md lines 2 and 3). */

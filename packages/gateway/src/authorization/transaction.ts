@@ -26,6 +26,7 @@ export async function openTransaction(deps: FrontDeps, req: IncomingMessage, par
   const pending = isPendingId(id) ? await readPending(deps, id) : undefined
   if (!pending) return notices.gone
   const secret = readTransactionCookie(deps, req, 'page', pending.id)
+  if (req.headers.cookie === undefined) return notices.noCookies
   if (secret === undefined || pending.browser === undefined || !sameFingerprint(fingerprint(secret), pending.browser)) return notices.otherBrowser
   const server = deps.config.servers[pending.request.server]
   if (!server) return notices.gone

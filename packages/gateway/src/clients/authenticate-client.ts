@@ -14,6 +14,8 @@ export interface ClientCredentials {
   params: Pick<Params, 'get'>
   /** Absolute URL of the token endpoint, an audience of assertions. */
   tokenEndpoint: string
+  /** That of the endpoint that was asked, where it is another: an audience too (RFC 9126 §2). */
+  endpoint?: string
 }
 
 /** A client that has proved itself, or by `none` has only named itself. */
@@ -45,7 +47,7 @@ export async function authenticateClient(
   try {
     const presented = presentedBy(credentials)
     const client = await findClient(deps, presented.clientId)
-    await prove(deps, client, presented, credentials.tokenEndpoint)
+    await prove(deps, client, presented, [credentials.tokenEndpoint, ...(credentials.endpoint === undefined ? [] : [credentials.endpoint])])
     return { client, method: presented.method }
   } catch (error) {
     // No verdict on the client: it would throw its registration and its tokens away.
@@ -111,11 +113,11 @@ async function prove(
   deps: Pick<Deps, 'config' | 'store' | 'clock' | 'guardedFetch'>,
   client: Client,
   presented: Presented,
-  tokenEndpoint: string,
+  endpoints: string[],
 ): Promise<void> {
   if (!client.authMethods.includes(presented.method)) throw new OAuthError('invalid_client', mustUse(client.authMethods))
   if (presented.method === 'none') return
-  if (presented.method === 'private_key_jwt') return verifyAssertion(deps, client, presented.assertion, tokenEndpoint)
+  if (presented.method === 'private_key_jwt') return verifyAssertion(deps, client, presented.assertion, endpoints)
   const { secretHash } = client
   if (secretHash === undefined || !presented.secrets.some((secret) => sameFingerprint(fingerprint(secret), secretHash))) {
     throw new OAuthError('invalid_client', 'The client secret is wrong.')

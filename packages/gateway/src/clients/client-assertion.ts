@@ -25,7 +25,7 @@ export function claimedClientId(assertion: string): string | undefined {
 }
 
 /**
- * Verifies a client's JWT (RFC 7523 §3; TK-13): signed by its registered key, `iss` and `sub` are the client, `aud` is our issuer or the token endpoint, it expires
+ * Verifies a client's JWT (RFC 7523 §3; TK-13): signed by its registered key, `iss` and `sub` are the client, `aud` is our issuer or one of the endpoints, it expires
  * within the hour, and it has not been presented before: by its `jti`, or by itself when it has none.
  *
  * @throws OAuthError `invalid_client`; DocumentUnavailable when the client's keys cannot be fetched right now; StoreUnavailable
@@ -34,10 +34,10 @@ export async function verifyAssertion(
   deps: Pick<Deps, 'config' | 'store' | 'clock' | 'guardedFetch'>,
   client: Client,
   assertion: string,
-  tokenEndpoint: string,
+  endpoints: string[],
 ): Promise<void> {
   const now = deps.clock()
-  const payload = await verified(assertion, clientKeys(deps, client), client.clientId, [deps.config.issuer, tokenEndpoint], now)
+  const payload = await verified(assertion, clientKeys(deps, client), client.clientId, [deps.config.issuer, ...endpoints], now)
   const seconds = Math.ceil(payload.exp ?? 0) - Math.floor(now / 1000)
   if (seconds > longestLifeSeconds + skewSeconds) throw refused('its exp is more than an hour ahead')
   const used = recordKey('used', client.clientId, payload.jti ?? fingerprint(assertion))

@@ -27,7 +27,7 @@ const againMs = 60_000
  * The keys that verify a client's assertions (RFC 7591 §2, `jwks` or `jwks_uri`). A set that was fetched is cached by its HTTP headers, and fetched again when it lacks the
  * key that is asked for.
  */
-export function clientKeys(deps: KeyDeps, client: Client): JWTVerifyGetKey {
+export function clientKeys(deps: KeyDeps, client: Pick<Client, 'jwks' | 'jwksUri'>): JWTVerifyGetKey {
   const { jwksUri } = client
   if (client.jwks) return createLocalJWKSet(client.jwks as unknown as JSONWebKeySet)
   if (jwksUri === undefined) {

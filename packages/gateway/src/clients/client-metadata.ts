@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { OAuthError } from '../errors/oauth-error.ts'
 import { oneLine } from '../lib/plain-text.ts'
+import type { Client } from './client.ts'
 
 /** Client metadata (RFC 7591 §2) as far as the gateway acts on it; wire names. */
 export type ClientMetadata = z.infer<typeof schema>
@@ -15,13 +16,17 @@ const schema = z.object({
   redirect_uris: z.array(z.string().max(2048)).min(1).max(maxRedirectUris),
   client_name: z.string().max(500).optional(),
   client_uri: z.string().max(2048).optional(),
+  logo_uri: z.string().max(2048).optional(),
   token_endpoint_auth_method: word.optional(),
+  // Not in the registry of RFC 7591, and what a client writes that can do without its key where a server cannot take it.
+  token_endpoint_auth_methods_supported: z.array(word).max(20).optional(),
   grant_types: z.array(word).max(20).optional(),
   response_types: z.array(word).max(20).optional(),
   scope: z.string().max(4096).optional(),
   jwks: z.object({ keys: z.array(z.record(z.string(), z.unknown())).min(1).max(maxKeys) }).optional(),
   jwks_uri: z.string().max(2048).optional(),
   application_type: word.optional(),
+  require_pushed_authorization_requests: z.boolean().optional(),
   dpop_bound_access_tokens: z.boolean().optional(),
 })
 
@@ -55,8 +60,20 @@ export function displayName(metadata: Pick<ClientMetadata, 'client_name' | 'redi
   return name === '' ? `A client at ${URL.parse(metadata.redirect_uris[0] ?? '')?.hostname ?? 'an unknown host'}` : name
 }
 
+/** What registration and metadata documents make of the members that they share. */
+export function sharedMembers(metadata: ClientMetadata): Pick<Client, 'jwks' | 'jwksUri' | 'uri' | 'dpopBound' | 'requirePushed'> {
+  const uri = webAddress(metadata.client_uri)
+  return {
+    ...(metadata.jwks ? { jwks: metadata.jwks } : {}),
+    ...(metadata.jwks_uri === undefined ? {} : { jwksUri: metadata.jwks_uri }),
+    ...(uri === undefined ? {} : { uri }),
+    ...(metadata.dpop_bound_access_tokens && { dpopBound: true }),
+    ...(metadata.require_pushed_authorization_requests && { requirePushed: true }),
+  }
+}
+
 /** `client_uri`, where it is a web address. */
-export function webAddress(uri: string | undefined): string | undefined {
+function webAddress(uri: string | undefined): string | undefined {
   const protocol = uri === undefined ? undefined : URL.parse(uri)?.protocol
   return protocol === 'https:' || protocol === 'http:' ? uri : undefined
 }

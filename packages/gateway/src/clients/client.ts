@@ -23,7 +23,10 @@ export interface Client {
   introspect?: boolean
   /** Gets no access token without a DPoP proof (RFC 9449 §5.2). */
   dpopBound?: boolean
+  /** Its authorization requests have to be pushed (RFC 9126 §6). */
+  requirePushed?: boolean
   uri?: string
+  /** Where its logo stands. Shown only of a metadata document, whose host vouches for it. */
   logoUri?: string
   /** Hash over the metadata that consent depends on: a change asks again (AZ-13). */
   metadataHash: string

@@ -32,13 +32,20 @@ export function documentUrlProblem(clientId: string): string | undefined {
 }
 
 /**
- * The operator's domain policy (CR-17). An entry is a host, or `*.host` for all below it; `deny` beats `allow`; an empty `allow` admits every host.
+ * The operator's domain policy (CR-17). An entry is a host, `*.host` for all below it, or `*`. `deny` beats `allow`, which beats `ask`; what stands in none of them is admitted
+ * unless there is an `allow`.
+ *
+ * @returns `ask`: admitted, with a warning on the consent page
  */
-export function isHostAdmitted(hostname: string, options: Pick<DocumentOptions, 'allow' | 'deny'>): boolean {
+export function trustInHost(hostname: string, options: Pick<DocumentOptions, 'allow' | 'ask' | 'deny'>): 'allow' | 'ask' | 'deny' {
   const host = hostname.toLowerCase().replace(/\.$/, '')
   const matches = (entry: string) => {
     const wanted = entry.toLowerCase()
+    if (wanted === '*') return true
     return wanted.startsWith('*.') ? host.endsWith(wanted.slice(1)) && host.length > wanted.length - 1 : host === wanted
   }
-  return !options.deny.some(matches) && (options.allow.length === 0 || options.allow.some(matches))
+  if (options.deny.some(matches)) return 'deny'
+  if (options.allow.some(matches)) return 'allow'
+  if (options.ask.some(matches)) return 'ask'
+  return options.allow.length === 0 ? 'allow' : 'deny'
 }

@@ -5,7 +5,7 @@ import { fingerprint } from '../keys/fingerprint.ts'
 import type { Client, ClientAuthMethod } from './client.ts'
 import { documentClient, isDocumentId } from './metadata-document.ts'
 import { metadataHash } from './metadata-hash.ts'
-import { registeredClient } from './registration.ts'
+import { registeredClient } from './registered-client.ts'
 
 /**
  * Finds the client that a `client_id` names: registered by the team, else by metadata document (CR-1, CR-6) when it is a URL, else registered by itself (CR-2).
@@ -41,6 +41,7 @@ function fromTeam(known: PreregisteredClient): Client {
     ...(known.service && { service: true }),
     ...(known.introspect && { introspect: true }),
     ...(known.dpopBoundAccessTokens && { dpopBound: true }),
+    ...(known.requirePushedRequests && { requirePushed: true }),
   }
   return { ...client, metadataHash: metadataHash(client) }
 }

@@ -3,9 +3,9 @@ import { OAuthError } from '../errors/oauth-error.ts'
 import { GuardedFetchError, type GuardedResponse } from '../http/guarded-fetch.ts'
 import { readRecord } from '../store/records.ts'
 import { recordKey } from '../store/schema.ts'
-import type { Client } from './client.ts'
-import { displayName, parseClientMetadata, webAddress } from './client-metadata.ts'
-import { type DocumentOptions, documentUrlProblem, isDocumentId, isHostAdmitted } from './document-url.ts'
+import type { Client, ClientAuthMethod } from './client.ts'
+import { type ClientMetadata, displayName, parseClientMetadata, sharedMembers } from './client-metadata.ts'
+import { type DocumentOptions, documentUrlProblem, isDocumentId, trustInHost } from './document-url.ts'
 import { freshnessMs } from './freshness.ts'
 import { metadataHash } from './metadata-hash.ts'
 import { isAcceptableRedirectUri } from './redirect-uri.ts'
@@ -46,7 +46,9 @@ const underWay = new WeakMap<DocumentDeps['guardedFetch'], Map<string, Promise<C
 export async function documentClient(deps: DocumentDeps, options: DocumentOptions, clientId: string): Promise<Client> {
   const problem = documentUrlProblem(clientId)
   if (problem !== undefined) throw new OAuthError('invalid_client', `This client id cannot name a metadata document: ${problem}.`)
-  if (!isHostAdmitted(new URL(clientId).hostname, options)) throw new OAuthError('invalid_client', 'Clients of this host are not admitted here.')
+  const { hostname } = new URL(clientId)
+  if (trustInHost(hostname, options) === 'deny')
+    throw new OAuthError('invalid_client', `Clients of ${hostname} are not admitted here. Ask whoever runs this site to admit them.`)
   const cached = (await readRecord<CachedDocument>(deps.store, 'document', documentKey(clientId)))?.value
   if (cached && cached.freshUntil > deps.clock()) return cached.client
   try {
@@ -72,23 +74,32 @@ export function judgeDocument(clientId: string, response: Pick<GuardedResponse, 
   if ('client_secret' in document || 'client_secret_expires_at' in document) throw refusal('it holds a client_secret')
   if (typeof document.client_name !== 'string' || document.client_name.trim() === '') throw refusal('it has no client_name')
   const metadata = metadataOf(document)
-  const method = metadata.token_endpoint_auth_method ?? 'none'
-  if (method !== 'none' && method !== 'private_key_jwt') throw refusal('its token_endpoint_auth_method must be none or private_key_jwt')
   const redirectUris = metadata.redirect_uris.filter(isAcceptableRedirectUri)
   if (redirectUris.length === 0) throw refusal('none of its redirect_uris is https, or http on a loopback host')
-  const uri = webAddress(metadata.client_uri)
   const client: Omit<Client, 'metadataHash'> = {
     clientId,
     trust: 'document',
     name: displayName(metadata),
     redirectUris,
-    authMethods: [method],
-    ...(metadata.jwks ? { jwks: metadata.jwks } : {}),
-    ...(metadata.jwks_uri === undefined ? {} : { jwksUri: metadata.jwks_uri }),
-    ...(metadata.dpop_bound_access_tokens && { dpopBound: true }),
-    ...(uri === undefined ? {} : { uri }),
+    authMethods: authMethods(metadata),
+    ...sharedMembers(metadata),
+    ...(metadata.logo_uri === undefined ? {} : { logoUri: metadata.logo_uri }),
   }
   return { ...client, metadataHash: metadataHash(client) }
+}
+
+/**
+ * How a client of a document proves itself. One that declares a key must use it (CR-10), unless it says beside that it can do without, as ChatGPT's document does. Nothing that rests on
+ * a shared secret may be named at all (CR-9).
+ */
+function authMethods(metadata: ClientMetadata): ClientAuthMethod[] {
+  const { token_endpoint_auth_method: declared = 'none', token_endpoint_auth_methods_supported: others = [] } = metadata
+  if (declared !== 'none' && declared !== 'private_key_jwt') throw refusal('its token_endpoint_auth_method must be none or private_key_jwt')
+  if (others.some((method) => method.startsWith('client_secret')))
+    throw refusal('its token_endpoint_auth_methods_supported names a method with a shared secret')
+  const hasKeys = metadata.jwks !== undefined || metadata.jwks_uri !== undefined
+  const wanted = [declared, ...others]
+  return (['private_key_jwt', 'none'] as const).filter((method) => wanted.includes(method) && (method === 'none' || hasKeys))
 }
 
 function shared(deps: DocumentDeps, clientId: string): Promise<Client> {
@@ -138,7 +149,7 @@ export async function guardedGet(deps: Pick<Deps, 'guardedFetch'>, url: string, 
   }
 }
 
-function metadataOf(document: Record<string, unknown>): ReturnType<typeof parseClientMetadata> {
+function metadataOf(document: Record<string, unknown>): ClientMetadata {
   try {
     return parseClientMetadata(document)
   } catch (error) {

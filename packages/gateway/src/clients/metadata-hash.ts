@@ -6,7 +6,7 @@ import type { Client } from './client.ts'
  * again (AZ-13, CR-18). A secret is left out: a new one of the same client changes nothing that the user saw.
  */
 export function metadataHash(client: Omit<Client, 'metadataHash'>): string {
-  const { clientId, trust, name, redirectUris, authMethods, jwks, jwksUri, uri } = client
-  const seen = [clientId, trust, name, [...redirectUris].sort(), [...authMethods].sort(), jwks?.keys ?? [], jwksUri ?? '', uri ?? '']
+  const { clientId, trust, name, redirectUris, authMethods, jwks, jwksUri, uri, logoUri } = client
+  const seen = [clientId, trust, name, [...redirectUris].sort(), [...authMethods].sort(), jwks?.keys ?? [], jwksUri ?? '', uri ?? '', logoUri ?? '']
   return createHash('sha256').update(JSON.stringify(seen)).digest('base64url')
 }

@@ -1,4 +1,7 @@
-/** Error codes of the OAuth endpoints: RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2, RFC 7591 §3.2.2, RFC 7009 §2.2.1, RFC 6750 §3.1, RFC 9449 §5, OpenID Connect Core §3.1.2.6. */
+/**
+ * Error codes of the OAuth endpoints: RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2, RFC 7591 §3.2.2, RFC 7009 §2.2.1, RFC 6750 §3.1, RFC 9449 §5, OpenID Connect Core §3.1.2.6
+ * and §6 (RFC 9101 §6, RFC 9126 §2.3).
+ */
 export type OAuthErrorCode =
   | 'invalid_request'
   | 'invalid_client'
@@ -13,12 +16,17 @@ export type OAuthErrorCode =
   | 'temporarily_unavailable'
   | 'invalid_redirect_uri'
   | 'invalid_client_metadata'
+  | 'invalid_software_statement'
+  | 'unapproved_software_statement'
   | 'unsupported_token_type'
   | 'invalid_token'
   | 'invalid_dpop_proof'
   | 'login_required'
   | 'consent_required'
   | 'interaction_required'
+  | 'invalid_request_uri'
+  | 'request_not_supported'
+  | 'request_uri_not_supported'
 
 const statuses: Partial<Record<OAuthErrorCode, number>> = { invalid_client: 401, invalid_token: 401, server_error: 500, temporarily_unavailable: 503 }
 

@@ -20,23 +20,32 @@ export function sendJson(res: ServerResponse, status: number, body: unknown, hea
 
 /** What a page may do beyond showing itself. */
 export interface PageOptions {
-  /** Origins, besides our own, where a form of the page may end up: Chromium holds `form-action` against the redirect after the POST too (clients.md line 24). */
-  formAction?: string[]
+  /**
+   * Origins, besides our own, where a form of the page may end up: Chromium holds `form-action` against the redirect after the POST too (clients.md line 24). `any`: wherever the
+   * target of the form leads the browser to.
+   */
+  formAction?: string[] | 'any'
+  /** Lets the page's one `<script>` run, by its hash. */
+  script?: boolean
   headers?: OutgoingHttpHeaders
 }
 
 /**
- * Answers with an HTML page that runs no script, cannot be framed (AZ-8), is not stored and sends no referrer. Its first `<style>` element is allowed by its hash.
+ * Answers with an HTML page that cannot be framed (AZ-8), is not stored and sends no referrer. It runs no script but one that is asked for. Its first `<style>` element is allowed by
+ * its hash.
  *
  * @param html the whole document; everything from outside in it is escaped already
  */
 export function sendPage(res: ServerResponse, status: number, html: string, options: PageOptions = {}): void {
   const style = /<style>([\s\S]*?)<\/style>/.exec(html)?.[1]
+  const script = options.script ? /<script>([\s\S]*?)<\/script>/.exec(html)?.[1] : undefined
+  const { formAction = [] } = options
   const policy = [
     "default-src 'none'",
-    style === undefined ? undefined : `style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'`,
+    style === undefined ? undefined : `style-src ${hashSource(style)}`,
+    script === undefined ? undefined : `script-src ${hashSource(script)}`,
     "img-src 'self' data: https:",
-    `form-action ${["'self'", ...(options.formAction ?? []).filter(isCspSource)].join(' ')}`,
+    formAction === 'any' ? undefined : `form-action ${["'self'", ...formAction.filter(isCspSource)].join(' ')}`,
     "frame-ancestors 'none'",
     "base-uri 'none'",
   ]
@@ -54,9 +63,27 @@ export function sendPage(res: ServerResponse, status: number, html: string, opti
   res.end(html)
 }
 
+function hashSource(text: string): string {
+  return `'sha256-${createHash('sha256').update(text).digest('base64')}'`
+}
+
 /** URL hosts may hold `;` and `,`, which would end the directive: whatever is not plainly an origin is left out, and the form then stays here. */
 function isCspSource(source: string): boolean {
   return /^[a-z][a-z0-9+.-]*:(\/\/[a-z0-9._-]+(:\d{1,5})?)?$/i.test(source)
+}
+
+/** Answers with an image that someone else made: whatever it really is, it is nothing but an image here, and runs nothing when it is opened by itself. */
+export function sendImage(res: ServerResponse, type: string, bytes: Buffer): void {
+  res.writeHead(200, {
+    'content-type': type,
+    'content-length': bytes.length,
+    'cache-control': 'private, max-age=600',
+    'content-security-policy': "default-src 'none'; sandbox",
+    'cross-origin-resource-policy': 'same-origin',
+    'x-content-type-options': 'nosniff',
+    'referrer-policy': 'no-referrer',
+  })
+  res.end(bytes)
 }
 
 /**

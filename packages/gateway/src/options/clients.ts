@@ -18,9 +18,13 @@ export function parseClients({ clients = {} }: ParsedOptions, scopes: readonly s
     const option = `clients.preregistered[${index}]`
     if (preregistered.findIndex((other) => other.clientId === client.clientId) < index) throw new ConfigError(`${option}.clientId`, 'stands twice')
     checkPreregistered(option, client, scopes)
+    if (client.requirePushedRequests && clients.pushedRequests === 'off') {
+      throw new ConfigError(`${option}.requirePushedRequests`, "cannot be met while clients.pushedRequests is 'off'")
+    }
   }
   const documents = metadataDocuments && {
     allow: metadataDocuments.allow ?? [],
+    ask: metadataDocuments.ask ?? [],
     deny: metadataDocuments.deny ?? [],
     dangerouslyAllowPrivateAddresses: metadataDocuments.dangerouslyAllowPrivateAddresses ?? false,
   }
@@ -31,10 +35,12 @@ export function parseClients({ clients = {} }: ParsedOptions, scopes: readonly s
     initialAccessToken: registration.initialAccessToken,
     unusedExpirySeconds: registration.unusedExpirySeconds ?? 2_592_000,
     perSourcePerHour: registration.perSourcePerHour ?? 1000,
+    maxClients: registration.maxClients ?? 100_000,
+    softwareStatements: registration.softwareStatements && { ...registration.softwareStatements, required: registration.softwareStatements.required ?? false },
   }
   if (preregistered.length === 0 && !documents && !open) throw new ConfigError('clients', 'lets no client in: everything is off and none is preregistered')
   const known = preregistered.map((client) => ({ ...client, redirectUris: client.redirectUris ?? [] }))
-  return { preregistered: known, metadataDocuments: documents, registration: open }
+  return { preregistered: known, metadataDocuments: documents, registration: open, pushedRequests: clients.pushedRequests ?? 'offered' }
 }
 
 function checkPreregistered(option: string, client: ParsedPreregistered, scopes: readonly string[]): void {

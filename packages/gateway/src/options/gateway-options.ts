@@ -1,5 +1,18 @@
 import type { IncomingMessage } from 'node:http'
-import type { Budget, EndpointsConfig, Identity, Json, LimitsConfig, Policy, ProviderTokens, RuntimeHandler, User, WorkerHeaderNames } from '../config.ts'
+import type {
+  Budget,
+  ConsentView,
+  EndpointsConfig,
+  Identity,
+  IssuerKeys,
+  Json,
+  LimitsConfig,
+  Policy,
+  ProviderTokens,
+  RuntimeHandler,
+  User,
+  WorkerHeaderNames,
+} from '../config.ts'
 import type { LogOption } from '../log/sink.ts'
 import type { StoreOption } from '../store/open-store.ts'
 
@@ -112,6 +125,8 @@ export interface ServerOptions {
    * those of OpenID Connect (`openid`, `profile`, `email`, `address`, `phone`, `offline_access`).
    */
   scopes?: string[]
+  /** Those of `scopes` without which nothing works here: a user cannot leave them out on the consent page. None when left out. */
+  requiredScopes?: string[]
   /** Other names for the headers of the worker contract. */
   headers?: Partial<WorkerHeaderNames>
   /** On top of the gateway's. */
@@ -180,15 +195,27 @@ export interface ClientsOptions {
   /** Clients that the team names itself. */
   preregistered?: PreregisteredClientOptions[]
   /**
-   * Client ID Metadata Documents (the client id is a URL). On unless `false`. `allow` and `deny` list hosts, with `*.` for subdomains.
+   * Client ID Metadata Documents (the client id is a URL). On unless `false`. `allow`, `ask` and `deny` list hosts, with `*.` for subdomains and `*` for every host. `deny` beats
+   * `allow`, and that beats `ask`, whose clients come with a warning on the consent page. Without `allow` every other host is admitted, with it none.
    * `dangerouslyAllowPrivateAddresses` lets documents stand on private and loopback addresses: for development only, with a warning at start.
    */
-  metadataDocuments?: false | { allow?: string[]; deny?: string[]; dangerouslyAllowPrivateAddresses?: boolean }
+  metadataDocuments?: false | { allow?: string[]; ask?: string[]; deny?: string[]; dangerouslyAllowPrivateAddresses?: boolean }
   /**
    * Dynamic Client Registration (RFC 7591). On unless `false`. `initialAccessToken` closes it to those who hold that token; `unusedExpirySeconds` 30 days;
-   * `perSourcePerHour` 1000 registrations.
+   * `perSourcePerHour` 1000 registrations; `maxClients` 100,000 that are live at a time. `softwareStatements` says whose statements are taken (RFC 7591 §2.3), by issuer; left
+   * out, statements are ignored.
    */
-  registration?: false | { initialAccessToken?: SecretOption; unusedExpirySeconds?: number; perSourcePerHour?: number }
+  registration?:
+    | false
+    | {
+        initialAccessToken?: SecretOption
+        unusedExpirySeconds?: number
+        perSourcePerHour?: number
+        maxClients?: number
+        softwareStatements?: { issuers: Record<string, IssuerKeys>; required?: boolean }
+      }
+  /** Pushed authorization requests (RFC 9126): `offered` (default), `required` of every client, or `off`. */
+  pushedRequests?: 'off' | 'offered' | 'required'
 }
 
 /** A client that the team names itself: public without `clientSecret` and keys. */
@@ -211,6 +238,8 @@ export interface PreregisteredClientOptions {
   introspect?: boolean
   /** It gets access tokens only with a DPoP proof (RFC 9449 §5.2). */
   dpopBoundAccessTokens?: boolean
+  /** Its authorization requests have to be pushed (RFC 9126 §6). */
+  requirePushedRequests?: boolean
 }
 
 /** What the gateway issues. */
@@ -263,4 +292,11 @@ export interface ConsentOptions {
   colours?: { accent?: string; accentDark?: string }
   /** Other words, by key; `scope:NAME` describes a scope. Keys stand in docs/options.md. */
   texts?: Record<string, string>
+  /** Whether the user may leave scopes out that the server does not require; true. */
+  chooseScopes?: boolean
+  /**
+   * The page's own body: HTML around the parts that the gateway makes, which it has to hold, each once and in order. Only elements that hide nothing are let through; when the
+   * result is not like that, or it throws, the gateway's own page is shown and the log says why. See docs/consent.md.
+   */
+  render?: (view: ConsentView) => string | Promise<string>
 }

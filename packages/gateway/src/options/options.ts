@@ -49,6 +49,8 @@ export const defaultEndpoints: EndpointsConfig = {
   revoke: '/revoke',
   introspect: '/introspect',
   jwks: '/jwks',
+  par: '/par',
+  clientLogo: '/client-logo',
   account: '/account',
 }
 
@@ -150,8 +152,8 @@ function parseConsent({ consent = {} }: ParsedOptions, origin: string): Config['
     const meant = closest(key, known)
     throw new ConfigError(`consent.texts.${key}`, `is no text of the pages; ${meant ? `did you mean '${meant}'?` : `known: ${known.join(', ')}, scope:NAME`}`)
   }
-  const { remember = true, name = new URL(origin).host, logo, colours = {}, texts = {} } = consent
-  return { remember, name, logo, colours, texts }
+  const { remember = true, name = new URL(origin).host, logo, colours = {}, texts = {}, chooseScopes = true, render } = consent
+  return { remember, name, logo, colours, texts, chooseScopes, render }
 }
 
 /* Without secrets of its own a gateway forgets what it sealed at the next start, so that is only good enough where everything is forgotten. */

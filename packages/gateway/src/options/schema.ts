@@ -1,9 +1,17 @@
 import { z } from 'zod'
-import type { EndpointsConfig, Json, LimitsConfig, RuntimeHandler, WorkerHeaderNames } from '../config.ts'
+import type { EndpointsConfig, IssuerKeys, Json, LimitsConfig, RuntimeHandler, WorkerHeaderNames } from '../config.ts'
 import type { LogOption } from '../log/sink.ts'
 import { count, fn, httpUrl, idPattern, lifetime, line, origin, path, scopes, seconds, secret, secureUrl } from './checks.ts'
 import { shape } from './explain.ts'
-import type { EnterpriseIssuerOptions, GatewayBasics, PreregisteredClientOptions, ServerOptions, StoreOptions, TokensOptions } from './gateway-options.ts'
+import type {
+  ConsentOptions,
+  EnterpriseIssuerOptions,
+  GatewayBasics,
+  PreregisteredClientOptions,
+  ServerOptions,
+  StoreOptions,
+  TokensOptions,
+} from './gateway-options.ts'
 import { budgetSchema, policySchema } from './policy-schema.ts'
 
 /*
@@ -32,6 +40,7 @@ export const serverSchema = shape({
   workerSecret: z.union([secret(sharedSecretLength), z.array(secret(sharedSecretLength)).min(1)]),
   name: line.exactOptional(),
   scopes: scopes.exactOptional(),
+  requiredScopes: scopes.exactOptional(),
   serviceGrant: z.literal('client_credentials').exactOptional(),
   provider: ids.exactOptional(),
   grants: z.enum(['own', 'shared', 'none']).exactOptional(),
@@ -88,6 +97,7 @@ const preregistered = shape({
   service: z.boolean().exactOptional(),
   introspect: z.boolean().exactOptional(),
   dpopBoundAccessTokens: z.boolean().exactOptional(),
+  requirePushedRequests: z.boolean().exactOptional(),
 } satisfies Record<keyof PreregisteredClientOptions, z.ZodType>)
 
 const enterprise = shape({
@@ -103,7 +113,11 @@ const enterprise = shape({
     .refine((issuers) => Object.keys(issuers).length > 0, 'names no issuer; leave enterprise out to switch it off'),
 })
 
-const host = z.string().regex(/^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*$/, "must be a host in lower case, with '*.' in front for its subdomains")
+const host = z.string().regex(/^(\*|(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*)$/, "must be a host in lower case, with '*.' in front for its subdomains, or '*'")
+
+const issuerKeys = shape({ jwks: shape({ keys: z.array(jwk).min(1) }).exactOptional(), jwksUri: secureUrl.exactOptional() })
+  .refine(({ jwks, jwksUri }) => (jwks === undefined) !== (jwksUri === undefined), 'needs one of jwks and jwksUri')
+  .transform((keys) => keys as IssuerKeys)
 
 const clients = shape({
   preregistered: z.array(preregistered).exactOptional(),
@@ -112,6 +126,7 @@ const clients = shape({
       z.literal(false),
       shape({
         allow: z.array(host).min(1).exactOptional(),
+        ask: z.array(host).exactOptional(),
         deny: z.array(host).exactOptional(),
         dangerouslyAllowPrivateAddresses: z.boolean().exactOptional(),
       }),
@@ -124,9 +139,17 @@ const clients = shape({
         initialAccessToken: secret(sharedSecretLength).exactOptional(),
         unusedExpirySeconds: lifetime.exactOptional(),
         perSourcePerHour: count.exactOptional(),
+        maxClients: count.exactOptional(),
+        softwareStatements: shape({
+          issuers: z
+            .record(line, issuerKeys)
+            .refine((issuers) => Object.keys(issuers).length > 0, 'names no issuer; leave softwareStatements out to ignore statements'),
+          required: z.boolean().exactOptional(),
+        }).exactOptional(),
       }),
     ])
     .exactOptional(),
+  pushedRequests: z.enum(['off', 'offered', 'required']).exactOptional(),
 })
 
 const colour = z.string().regex(/^#([0-9a-f]{3}|[0-9a-f]{6})$/i, "must be a CSS hex colour, for example '#0a7'")
@@ -143,7 +166,9 @@ const consent = shape({
     .exactOptional(),
   colours: shape({ accent: colour.exactOptional(), accentDark: colour.exactOptional() }).exactOptional(),
   texts: texts.exactOptional(),
-})
+  chooseScopes: z.boolean().exactOptional(),
+  render: fn<NonNullable<ConsentOptions['render']>>().exactOptional(),
+} satisfies Record<keyof ConsentOptions, z.ZodType>)
 
 const tokens = shape({
   accessTokenSeconds: lifetime.exactOptional(),
@@ -174,6 +199,8 @@ const endpoints = shape({
   revoke: path.exactOptional(),
   introspect: path.exactOptional(),
   jwks: path.exactOptional(),
+  par: path.exactOptional(),
+  clientLogo: path.exactOptional(),
   account: path.exactOptional(),
 } satisfies Record<keyof EndpointsConfig, z.ZodType>)
 

@@ -43,6 +43,7 @@ export function parseServer(id: string, given: ParsedServer, shared: ServerConte
     runtime: runtimeOf(given.runtime),
     workerSecrets: secretsOf(option, given.workerSecret),
     scopes,
+    requiredScopes: requiredScopesOf(option, given, scopes),
     provider: provider?.id,
     grants: given.grants ?? (provider ? 'own' : 'none'),
     serviceGrant: serviceGrantOf(option, given, provider),
@@ -73,6 +74,12 @@ function scopesOf(option: string, given: ParsedServer, provider: ProviderConfig 
   const foreign = provider && given.scopes.find((scope) => !isOffered(provider, scope))
   if (foreign) throw new ConfigError(`${option}.scopes`, `'${foreign}' is neither in the provider's scopes nor in its scopeMap`)
   return given.scopes
+}
+
+function requiredScopesOf(option: string, { requiredScopes = [] }: ParsedServer, scopes: readonly string[]): string[] {
+  const unknown = requiredScopes.find((scope) => !scopes.includes(scope))
+  if (unknown) throw new ConfigError(`${option}.requiredScopes`, `'${unknown}' is no scope that a client can get here`)
+  return requiredScopes
 }
 
 /* A public client has nothing to prove itself with, so no server gives it a token of its own (RFC 6749 §4.4). */

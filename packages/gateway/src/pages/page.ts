@@ -33,8 +33,8 @@ ${page.goOn !== undefined && html`<meta http-equiv="refresh" content="0;url=${pa
 <style>${new Markup(styleSheet(looks.colours))}</style>
 </head>
 <body>
+<header class="brand">${looks.logo !== undefined && html`<img src="${looks.logo}" alt="">`}<span>${looks.name}</span></header>
 <main>
-<div class="brand">${looks.logo !== undefined && html`<img src="${looks.logo}" alt="">`}<span>${looks.name}</span></div>
 ${page.body}
 </main>
 <footer>You are at ${page.host}</footer>

@@ -8,6 +8,8 @@ export const words = {
   confirmIntro: 'You signed in as someone else than this browser remembers. Allow {client} to act for this account?',
   scopesTitle: 'It asks for',
   noScopes: 'Access to the tools of {server}',
+  requiredScope: 'Required',
+  chooseScopes: 'Switch off what you do not want to allow.',
   allow: 'Allow',
   deny: 'Deny',
   accountTitle: 'Connected apps',

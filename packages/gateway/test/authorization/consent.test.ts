@@ -5,7 +5,17 @@ import { codeOf, holdReads, startWorld, verifier, type World } from './world.ts'
 let world: World
 beforeAll(async () => {
   world = await startWorld({
-    config: { consent: { remember: false, name: 'Todo, Inc.', logo: undefined, colours: {}, texts: { 'scope:todos.read': 'Read your todos' } } },
+    config: {
+      consent: {
+        remember: false,
+        name: 'Todo, Inc.',
+        logo: undefined,
+        colours: {},
+        texts: { 'scope:todos.read': 'Read your todos' },
+        chooseScopes: true,
+        render: undefined,
+      },
+    },
   })
 })
 afterAll(() => world.close())

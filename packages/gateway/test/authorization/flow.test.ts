@@ -152,7 +152,9 @@ describe('the flow from authorize to tokens', () => {
     expect(await (await fetch(`${world.issuer}/elsewhere`)).text()).toBe('not ours')
     for (const [path, method, allow] of [
       ['/token', 'GET', 'POST'],
-      ['/register', 'DELETE', 'POST'],
+      ['/register', 'PATCH', 'POST, GET, PUT, DELETE'],
+      ['/par', 'GET', 'POST'],
+      ['/client-logo', 'POST', 'GET, HEAD'],
       ['/callback', 'POST', 'GET'],
       ['/authorize', 'PUT', 'GET, HEAD, POST'],
     ]) {

@@ -5,6 +5,7 @@ import { createAuthorization } from '../../src/authorization/authorization.ts'
 import type { Config, ProviderConfig, ServerConfig } from '../../src/config.ts'
 import type { EndingDeps } from '../../src/ending/ending.ts'
 import { createDownstream, type Downstream } from '../../src/grants/downstream.ts'
+import { createGuardedFetch } from '../../src/http/guarded-fetch.ts'
 import { createKeyRing } from '../../src/keys/key-ring.ts'
 import type { LogEvent } from '../../src/log/events.ts'
 import { memoryStore } from '../../src/store/memory.ts'
@@ -44,6 +45,8 @@ export interface WorldOptions {
   server?: Partial<ServerConfig>
   moreServers?: Record<string, Partial<ServerConfig>>
   provider?: Partial<ProviderConfig>
+  /** Lets the gateway fetch what clients name, from loopback too. */
+  fetches?: boolean
 }
 
 /** Starts both on free ports of 127.0.0.1. */
@@ -62,7 +65,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     keys: createKeyRing(['a secret of the test, long enough for the ring']),
     clock,
     random: (bytes) => randomBytes(bytes).toString('base64url'),
-    guardedFetch: () => Promise.reject(new Error('no outgoing requests in this test')),
+    guardedFetch: options.fetches ? createGuardedFetch({ allowPrivateAddresses: true }) : () => Promise.reject(new Error('no outgoing requests in this test')),
     log: { write: (event) => void events.push(event), dropped: 0 },
     downstreams: {},
   }
@@ -182,6 +185,7 @@ function testServer(issuer: string, id: string, more: Partial<ServerConfig>): Se
     scopes: ['todos.read', 'todos.write'],
     provider: 'default',
     grants: 'own',
+    requiredScopes: [],
     serviceGrant: undefined,
     headers: { workerSecret: 'a', accessToken: 'b', subject: 'c', clientId: 'd', scopes: 'e', requestId: 'f' },
     policies: [],
@@ -189,6 +193,31 @@ function testServer(issuer: string, id: string, more: Partial<ServerConfig>): Se
     origins: [],
     refusals: 'agent',
     ...more,
+  }
+}
+
+/** The configuration of clients of these tests, with what is given on top. */
+export function clientsConfig(members: Partial<Config['clients']> = {}): Config['clients'] {
+  return {
+    preregistered: [
+      { clientId: 'cli', redirectUris: [clientRedirect], name: 'Command <b>line</b> & "Co"' },
+      { clientId: 'web', redirectUris: ['https://app.example/done?tenant=1'], name: 'Web app' },
+      { clientId: 'two', redirectUris: ['https://two.example/a', 'https://two.example/b'], name: 'Two URIs' },
+      { clientId: 'secret', clientSecret: 'correct horse battery staple', redirectUris: ['https://app.example/secret'], name: 'Confidential' },
+      { clientId: 'typo', redirectUris: [clientRedirect], name: 'Typo', scopes: ['todos.raed'] },
+      { clientId: 'reader', redirectUris: [clientRedirect], name: 'Reader', scopes: ['todos.read'] },
+      { clientId: 'pusher', redirectUris: [clientRedirect], name: 'Pusher', requirePushedRequests: true },
+    ],
+    metadataDocuments: false,
+    registration: {
+      initialAccessToken: undefined,
+      unusedExpirySeconds: 86_400,
+      perSourcePerHour: 1000,
+      maxClients: 100_000,
+      softwareStatements: undefined,
+    },
+    pushedRequests: 'offered',
+    ...members,
   }
 }
 
@@ -208,6 +237,8 @@ function testConfig(issuer: string, downstream: string, options: WorldOptions): 
       revoke: '/revoke',
       introspect: '/introspect',
       jwks: '/jwks',
+      par: '/par',
+      clientLogo: '/client-logo',
       account: '/account',
     },
     providers: {
@@ -231,19 +262,8 @@ function testConfig(issuer: string, downstream: string, options: WorldOptions): 
       },
     },
     servers: { mcp: testServer(issuer, 'mcp', options.server ?? {}), ...Object.fromEntries(more) },
-    clients: {
-      preregistered: [
-        { clientId: 'cli', redirectUris: [clientRedirect], name: 'Command <b>line</b> & "Co"' },
-        { clientId: 'web', redirectUris: ['https://app.example/done?tenant=1'], name: 'Web app' },
-        { clientId: 'two', redirectUris: ['https://two.example/a', 'https://two.example/b'], name: 'Two URIs' },
-        { clientId: 'secret', clientSecret: 'correct horse battery staple', redirectUris: ['https://app.example/secret'], name: 'Confidential' },
-        { clientId: 'typo', redirectUris: [clientRedirect], name: 'Typo', scopes: ['todos.raed'] },
-        { clientId: 'reader', redirectUris: [clientRedirect], name: 'Reader', scopes: ['todos.read'] },
-      ],
-      metadataDocuments: false,
-      registration: { initialAccessToken: undefined, unusedExpirySeconds: 86_400, perSourcePerHour: 1000 },
-    },
-    consent: { remember: true, name: 'Todo, Inc.', logo: undefined, colours: {}, texts: {} },
+    clients: clientsConfig(),
+    consent: { remember: true, name: 'Todo, Inc.', logo: undefined, colours: {}, texts: {}, chooseScopes: true, render: undefined },
     enterprise: {},
     scopeHierarchy: {},
     tokens: {

@@ -18,13 +18,20 @@ export function testDeps(clients: Partial<ClientsConfig> = {}): TestDeps {
   const clock = () => now
   const all: ClientsConfig = {
     preregistered: [],
-    metadataDocuments: { allow: [], deny: [], dangerouslyAllowPrivateAddresses: true },
-    registration: { initialAccessToken: undefined, unusedExpirySeconds: 30 * 86_400, perSourcePerHour: 1000 },
+    metadataDocuments: { allow: [], ask: [], deny: [], dangerouslyAllowPrivateAddresses: true },
+    registration: {
+      initialAccessToken: undefined,
+      unusedExpirySeconds: 30 * 86_400,
+      perSourcePerHour: 1000,
+      maxClients: 100_000,
+      softwareStatements: undefined,
+    },
+    pushedRequests: 'offered',
     ...clients,
   }
   const { metadataDocuments } = all
   return {
-    config: { issuer, clients: all } as unknown as Config,
+    config: { issuer, endpoints: { register: '/register' }, clients: all } as unknown as Config,
     store: memoryStore({ clock }),
     clock,
     random: (bytes) => randomBytes(bytes).toString('base64url'),

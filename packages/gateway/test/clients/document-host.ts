@@ -11,6 +11,8 @@ export interface Answer {
 /** A host of metadata documents and key sets, whose answers a test sets by path. */
 export interface DocumentHost extends Listening {
   answers: Map<string, Answer>
+  /** Bytes as they are, by path. */
+  raw: Map<string, { status: number; headers: OutgoingHttpHeaders; body: Buffer }>
   /** Paths asked, in order. */
   asked: string[]
   /** Serves a valid document, with what is given on top, at `path`; returns its URL. */
@@ -19,10 +21,13 @@ export interface DocumentHost extends Listening {
 
 export async function documentHost(): Promise<DocumentHost> {
   const answers = new Map<string, Answer>()
+  const raw: DocumentHost['raw'] = new Map()
   const asked: string[] = []
   const listening = await listen((req, res) => {
     const path = req.url ?? ''
     asked.push(path)
+    const bytes = raw.get(path)
+    if (bytes) return res.writeHead(bytes.status, bytes.headers).end(bytes.body)
     const answer = answers.get(path)
     res.writeHead(answer?.status ?? (answer ? 200 : 404), { 'content-type': 'application/json', ...answer?.headers })
     res.end(typeof answer?.body === 'string' ? answer.body : JSON.stringify(answer?.body ?? {}))
@@ -30,6 +35,7 @@ export async function documentHost(): Promise<DocumentHost> {
   return {
     ...listening,
     answers,
+    raw,
     asked,
     publish(path, members = {}, headers = {}) {
       const url = listening.origin + path

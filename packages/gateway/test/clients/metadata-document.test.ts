@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
-import { documentUrlProblem, isDocumentId, isHostAdmitted } from '../../src/clients/document-url.ts'
+import { documentUrlProblem, isDocumentId, trustInHost } from '../../src/clients/document-url.ts'
 import { findClient } from '../../src/clients/find-client.ts'
 import { freshnessMs } from '../../src/clients/freshness.ts'
 import { judgeDocument } from '../../src/clients/metadata-document.ts'
@@ -57,22 +57,28 @@ describe('CR-5 the URL, on the raw string', () => {
 
 describe('CR-17 the domain policy', () => {
   it.each([
-    ['a.example', [], [], true],
-    ['a.example', ['a.example'], [], true],
-    ['b.a.example', ['a.example'], [], false],
-    ['b.a.example', ['*.a.example'], [], true],
-    ['a.example', ['*.a.example'], [], false],
-    ['xa.example', ['*.a.example'], [], false],
-    ['A.EXAMPLE.', [], ['a.example'], false],
-    ['b.a.example', ['*.a.example'], ['b.a.example'], false],
-  ])('%s, allow %j, deny %j: %s', (host, allow, deny, admitted) => {
-    expect(isHostAdmitted(host, { allow, deny })).toBe(admitted)
+    ['a.example', [], [], [], 'allow'],
+    ['a.example', ['a.example'], [], [], 'allow'],
+    ['b.a.example', ['a.example'], [], [], 'deny'],
+    ['b.a.example', ['*.a.example'], [], [], 'allow'],
+    ['a.example', ['*.a.example'], [], [], 'deny'],
+    ['xa.example', ['*.a.example'], [], [], 'deny'],
+    ['A.EXAMPLE.', [], [], ['a.example'], 'deny'],
+    ['b.a.example', ['*.a.example'], [], ['b.a.example'], 'deny'],
+    ['a.example', [], ['*'], [], 'ask'],
+    ['a.example', ['a.example'], ['*'], [], 'allow'],
+    ['b.example', ['a.example'], ['*'], [], 'ask'],
+    ['c.example', ['a.example'], ['b.example'], [], 'deny'],
+    ['c.example', [], ['b.example'], [], 'allow'],
+    ['a.example', [], ['*'], ['*.example'], 'deny'],
+  ])('%s, allow %j, ask %j, deny %j: %s', (host, allow, ask, deny, trust) => {
+    expect(trustInHost(host, { allow, ask, deny })).toBe(trust)
   })
 })
 
 describe('the document', () => {
   it('CR-8 makes a public client', () => {
-    expect(judge({ ...valid, client_uri: 'https://client.example', scope: 'a', software_id: 'x', logo_uri: 'https://10.0.0.1/' })).toEqual({
+    expect(judge({ ...valid, client_uri: 'https://client.example', scope: 'a', software_id: 'x' })).toEqual({
       clientId: url,
       trust: 'document',
       name: 'A client',
@@ -126,6 +132,24 @@ describe('the document', () => {
     { jwks: { keys: [{ kty: 'oct', k: 'x' }] } },
   ])('CR-9 refuses a shared secret or a private key: %j', (members) => {
     expect(() => judge({ ...valid, ...members })).toThrow(refused('refused'))
+  })
+
+  it.each([['client_secret_basic'], ['client_secret_jwt']])('CR-9 refuses a document that names %s beside others', (method) => {
+    expect(() => judge({ ...valid, token_endpoint_auth_methods_supported: ['none', method] })).toThrow(refused('shared secret'))
+  })
+
+  it('CR-10 takes a client with its key or without, where its document allows both, as that of ChatGPT does', () => {
+    const members = {
+      ...valid,
+      token_endpoint_auth_method: 'private_key_jwt',
+      token_endpoint_auth_methods_supported: ['none', 'private_key_jwt'],
+      token_endpoint_auth_signing_alg: 'RS256',
+      jwks_uri: 'https://client.example/jwks',
+    }
+    expect(judge(members).authMethods).toEqual(['private_key_jwt', 'none'])
+    // Without keys there is nothing to prove itself with.
+    expect(judge({ ...valid, token_endpoint_auth_methods_supported: ['none', 'private_key_jwt'] }).authMethods).toEqual(['none'])
+    expect(judge({ ...members, token_endpoint_auth_methods_supported: ['private_key_jwt', 'tls_client_auth'] }).authMethods).toEqual(['private_key_jwt'])
   })
 
   it('CR-10 makes a confidential client of one that declares private_key_jwt', () => {
@@ -196,8 +220,7 @@ describe('findClient with a document', () => {
 
   it('CR-13 CR-16 fetches nothing that the document points at', async () => {
     const members = { logo_uri: `${host.origin}/logo`, client_uri: `${host.origin}/home`, policy_uri: `${host.origin}/policy`, tos_uri: `${host.origin}/tos` }
-    const client = await findClient(testDeps(), host.publish('/client.json', members))
-    expect(client.logoUri).toBeUndefined()
+    await findClient(testDeps(), host.publish('/client.json', members))
     expect(host.asked).toEqual(['/client.json'])
   })
 
@@ -239,7 +262,7 @@ describe('findClient with a document', () => {
   })
 
   it('CR-13 reaches no private address without the development switch, also by https', async () => {
-    const strict = { metadataDocuments: { allow: [], deny: [], dangerouslyAllowPrivateAddresses: false } }
+    const strict = { metadataDocuments: { allow: [], ask: [], deny: [], dangerouslyAllowPrivateAddresses: false } }
     for (const id of [`https://127.0.0.1:${host.port}/client.json`, `https://localhost:${host.port}/client.json`, host.publish('/client.json')]) {
       expect(await refusal(findClient(testDeps(strict), id))).toMatchObject({ code: 'invalid_client' })
     }
@@ -276,7 +299,7 @@ describe('findClient with a document', () => {
   })
 
   it('CR-17 asks nothing of a host that is not admitted', async () => {
-    const deps = testDeps({ metadataDocuments: { allow: ['claude.ai'], deny: [], dangerouslyAllowPrivateAddresses: true } })
+    const deps = testDeps({ metadataDocuments: { allow: ['claude.ai'], ask: [], deny: [], dangerouslyAllowPrivateAddresses: true } })
     expect((await refusal(findClient(deps, host.publish('/client.json')))).description).toContain('not admitted')
     expect(host.asked).toEqual([])
   })

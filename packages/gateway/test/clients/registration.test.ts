@@ -8,7 +8,7 @@ import { refusal, type TestDeps, testDeps, tokenEndpoint } from './deps.ts'
 
 const body = { redirect_uris: ['http://127.0.0.1:3000/callback'], token_endpoint_auth_method: 'none' }
 const register = (deps: TestDeps, members: Record<string, unknown> = {}, source = '192.0.2.1') => registerClient(deps, { ...body, ...members }, source)
-const settings = { initialAccessToken: undefined, unusedExpirySeconds: 1000, perSourcePerHour: 1000 }
+const settings = { initialAccessToken: undefined, unusedExpirySeconds: 1000, perSourcePerHour: 1000, maxClients: 1000, softwareStatements: undefined }
 
 describe('CR-2 CR-20 registration', () => {
   it('answers with the metadata as registered; none gets no secret', async () => {
@@ -17,6 +17,8 @@ describe('CR-2 CR-20 registration', () => {
     expect(answer).toEqual({
       client_id: expect.stringMatching(/^dcr_[\w-]{24}$/),
       client_id_issued_at: deps.clock() / 1000,
+      registration_access_token: expect.stringMatching(/^[\w-]{43}$/),
+      registration_client_uri: `https://mcp.example.com/register?client_id=${answer.client_id}`,
       client_name: 'X',
       client_uri: 'https://x.example',
       redirect_uris: body.redirect_uris,
@@ -79,6 +81,9 @@ describe('CR-2 CR-20 registration', () => {
     [{ token_endpoint_auth_method: 'tls_client_auth' }, 'invalid_client_metadata', 'token_endpoint_auth_method'],
     [{ token_endpoint_auth_method: 'private_key_jwt' }, 'invalid_client_metadata', 'jwks'],
     [{ jwks: { keys: [{ kty: 'EC', d: 'x' }] } }, 'invalid_client_metadata', 'public keys'],
+    [{ application_type: 'web' }, 'invalid_redirect_uri', 'application_type native'],
+    [{ application_type: 'web', redirect_uris: ['https://x.example/cb', 'http://localhost/cb'] }, 'invalid_redirect_uri', 'application_type native'],
+    [{ application_type: 'desktop' }, 'invalid_client_metadata', 'native or web'],
   ])('CR-20 CR-22 refuses %j as %s', async (members, code, why) => {
     expect(await refusal(register(testDeps(), members))).toMatchObject({ code, status: 400, description: expect.stringContaining(why) })
   })
@@ -119,6 +124,33 @@ describe('CR-21 bounds', () => {
     deps.pass(600_000)
     expect(await refusal(findClient(deps, unused))).toMatchObject({ code: 'invalid_client' })
     expect((await findClient(deps, used)).clientId).toBe(used)
+  })
+
+  it('holds no more clients than it may, of any number that come at once, and forgets the expired ones', async () => {
+    const deps = testDeps({ registration: { ...settings, maxClients: 10 } })
+    const answers = await Promise.allSettled(Array.from({ length: 80 }, (_, index) => register(deps, {}, `192.0.2.${index}`)))
+    expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(10)
+    expect(await refusal(register(deps))).toMatchObject({ status: 429, code: 'temporarily_unavailable', description: expect.stringContaining('as many') })
+    deps.pass(1_100_000)
+    expect(await register(deps)).toBeDefined()
+  })
+
+  it('counts a client that is used until it is used no more', async () => {
+    const deps = testDeps({ registration: { ...settings, maxClients: 1 } })
+    const id = String((await register(deps)).client_id)
+    for (let round = 0; round < 4; round++) {
+      deps.pass(600_000)
+      await findClient(deps, id)
+      expect(await refusal(register(deps))).toMatchObject({ status: 429 })
+    }
+    deps.pass(1_100_000)
+    expect(await register(deps)).toBeDefined()
+  })
+
+  it('charges the source for what is refused, too', async () => {
+    const deps = testDeps({ registration: { ...settings, perSourcePerHour: 2 } })
+    for (let attempt = 0; attempt < 2; attempt++) await refusal(register(deps, { redirect_uris: [] }))
+    expect(await refusal(register(deps))).toMatchObject({ status: 429 })
   })
 
   it('gives ids that nobody can take for a URL, never the same twice', async () => {

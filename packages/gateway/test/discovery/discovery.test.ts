@@ -17,9 +17,11 @@ const endpoints = {
   revoke: '/revoke',
   introspect: '/introspect',
   jwks: '/jwks',
+  par: '/par',
+  clientLogo: '/client-logo',
   account: '/account',
 }
-const documents = { allow: [], deny: [], dangerouslyAllowPrivateAddresses: false }
+const documents = { allow: [], ask: [], deny: [], dangerouslyAllowPrivateAddresses: false }
 const registration = { initialAccessToken: undefined, unusedExpirySeconds: 1, perSourcePerHour: 1 }
 
 interface Choice {
@@ -48,7 +50,7 @@ function config({
     basePath,
     endpoints,
     servers: Object.fromEntries(servers),
-    clients: { preregistered: [], metadataDocuments: documents, registration, ...clients },
+    clients: { preregistered: [], metadataDocuments: documents, registration, pushedRequests: 'offered', ...clients },
     enterprise,
     tokens: { signingKeys },
   } as unknown as Config
@@ -144,7 +146,9 @@ describe('authorization server metadata', () => {
       revocation_endpoint: 'https://mcp.example.com/revoke',
       scopes_supported: ['todos.read', 'todos.write'],
       response_types_supported: ['code'],
-      response_modes_supported: ['query'],
+      response_modes_supported: ['query', 'form_post'],
+      pushed_authorization_request_endpoint: 'https://mcp.example.com/par',
+      require_pushed_authorization_requests: false,
       grant_types_supported: ['authorization_code', 'refresh_token'],
       code_challenge_methods_supported: ['S256'],
       token_endpoint_auth_methods_supported: methods,
@@ -160,10 +164,17 @@ describe('authorization server metadata', () => {
   })
 
   it('AS-7 leaves out what is off', async () => {
-    await serve({ clients: { metadataDocuments: false, registration: false } })
+    await serve({ clients: { metadataDocuments: false, registration: false, pushedRequests: 'off' } })
     const { json } = await get(serverName)
     expect(json).not.toHaveProperty('registration_endpoint')
     expect(json).not.toHaveProperty('client_id_metadata_document_supported')
+    expect(json).not.toHaveProperty('pushed_authorization_request_endpoint')
+    expect(json).not.toHaveProperty('require_pushed_authorization_requests')
+  })
+
+  it('RFC 9126 §5: says when requests have to be pushed', async () => {
+    await serve({ clients: { pushedRequests: 'required' } })
+    expect((await get(serverName)).json).toMatchObject({ require_pushed_authorization_requests: true })
   })
 
   it('AS-8 EX-4 EX-11, RFC 7662 §4, RFC 9068 §4: names a grant, a profile and an endpoint only when the options switch it on', async () => {

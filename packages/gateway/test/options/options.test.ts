@@ -51,14 +51,23 @@ describe('defaults', () => {
         revoke: '/revoke',
         introspect: '/introspect',
         jwks: '/jwks',
+        par: '/par',
+        clientLogo: '/client-logo',
         account: '/account',
       },
       clients: {
         preregistered: [],
-        metadataDocuments: { allow: [], deny: [], dangerouslyAllowPrivateAddresses: false },
-        registration: { initialAccessToken: undefined, unusedExpirySeconds: 2_592_000, perSourcePerHour: 1000 },
+        metadataDocuments: { allow: [], ask: [], deny: [], dangerouslyAllowPrivateAddresses: false },
+        registration: {
+          initialAccessToken: undefined,
+          unusedExpirySeconds: 2_592_000,
+          perSourcePerHour: 1000,
+          maxClients: 100_000,
+          softwareStatements: undefined,
+        },
+        pushedRequests: 'offered',
       },
-      consent: { remember: true, name: 'mcp.example.com', logo: undefined, colours: {}, texts: {} },
+      consent: { remember: true, name: 'mcp.example.com', logo: undefined, colours: {}, texts: {}, chooseScopes: true, render: undefined },
       enterprise: {},
       scopeHierarchy: {},
       tokens: {
@@ -91,6 +100,7 @@ describe('defaults', () => {
       scopes: ['todos.read', 'todos.write'],
       provider: 'default',
       grants: 'own',
+      requiredScopes: [],
       serviceGrant: undefined,
       headers: {
         workerSecret: 'x-emcy-worker-secret',
@@ -322,6 +332,29 @@ describe('wrong options name themselves', () => {
     ['clients.registration.initialAccessToken', options({ clients: { registration: { initialAccessToken: undefined } } }), /is not set/],
     ['clients.metadataDocuments.allow', options({ clients: { metadataDocuments: { allow: [] } } }), /at least 1/],
     ['clients', options({ clients: { metadataDocuments: false, registration: false } }), /no client in/],
+    ['clients.metadataDocuments.ask[0]', options({ clients: { metadataDocuments: { ask: ['*.*'] } } }), /must be a host/],
+    ['clients.registration.maxClients', options({ clients: { registration: { maxClients: 0 } } }), /at least 1/],
+    ['clients.registration.softwareStatements.issuers', options({ clients: { registration: { softwareStatements: { issuers: {} } } } }), /names no issuer/],
+    [
+      'clients.registration.softwareStatements.issuers.a.jwksUri',
+      options({ clients: { registration: { softwareStatements: { issuers: { a: { jwksUri: 'http://a.example/keys' } } } } } }),
+      /https/,
+    ],
+    [
+      'clients.registration.softwareStatements.issuers.a',
+      options({ clients: { registration: { softwareStatements: { issuers: { a: {} as never } } } } }),
+      /one of jwks and jwksUri/,
+    ],
+    ['clients.pushedRequests', options({ clients: { pushedRequests: 'always' as never } }), /'off' or 'offered' or 'required'/],
+    [
+      'clients.preregistered[0].requirePushedRequests',
+      options({
+        clients: { pushedRequests: 'off', preregistered: [{ clientId: 'a', name: 'A', redirectUris: ['https://a/cb'], requirePushedRequests: true }] },
+      }),
+      /'off'/,
+    ],
+    ['servers.todo.requiredScopes', options({}, { requiredScopes: ['unlisted'] }), /'unlisted' is no scope/],
+    ['consent.render', options({ consent: { render: '<p>' as never } }), /function/],
     [
       'clients.preregistered[0].redirectUris[0]',
       options({ clients: { preregistered: [{ clientId: 'a', name: 'A', redirectUris: ['http://example.com/cb'] }] } }),
@@ -404,6 +437,32 @@ describe('store and secrets', () => {
     delete given.downstream
     expect(parseOptions(given).warnings.join()).toMatch(/servers.todo has neither/)
     expect(parseOptions({ ...given, identify: () => ({ sub: 'x' }) }).warnings.join()).not.toMatch(/neither/)
+  })
+  it('takes what says whom to trust, and how much', () => {
+    const jwks = { keys: [{ kty: 'EC' }] }
+    const { clients, servers, consent } = parseOptions(
+      options(
+        {
+          clients: {
+            metadataDocuments: { allow: ['claude.ai'], ask: ['*'] },
+            registration: { maxClients: 5, softwareStatements: { issuers: { 'https://a.example': { jwks }, b: { jwksUri: 'https://b.example/keys' } } } },
+            pushedRequests: 'required',
+          },
+          consent: { chooseScopes: false, render: () => '' },
+        },
+        { scopes: ['todos.read', 'todos.write'], requiredScopes: ['todos.read'] },
+      ),
+    ).config
+    expect(clients).toMatchObject({
+      metadataDocuments: { allow: ['claude.ai'], ask: ['*'], deny: [] },
+      registration: {
+        maxClients: 5,
+        softwareStatements: { issuers: { 'https://a.example': { jwks }, b: { jwksUri: 'https://b.example/keys' } }, required: false },
+      },
+      pushedRequests: 'required',
+    })
+    expect(servers.todo?.requiredScopes).toEqual(['todos.read'])
+    expect(consent).toMatchObject({ chooseScopes: false, render: expect.any(Function) })
   })
   it('warns of private addresses', () => {
     expect(parseOptions(options({ clients: { metadataDocuments: { dangerouslyAllowPrivateAddresses: true } } })).warnings.join()).toMatch(/private network/)
