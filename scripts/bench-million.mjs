@@ -256,6 +256,7 @@ try {
   }
   const load = await start('scripts/bench/load.mjs')
   const results = []
+  const about = { sizes, inFlight, cores: cpus().length, model: cpus()[0]?.model ?? 'unknown', node: process.versions.node }
   for (const [name, pair] of all) {
     const edges = []
     for (const each of pair) {
@@ -264,6 +265,8 @@ try {
       edges.push(children.at(-1))
     }
     results.push(await measure(name, pair, load))
+    // At once, as the other backend takes its time and may fail.
+    await writeMeasurements(results, about, process.argv.includes('--write'))
     for (const child of edges) {
       const gone = once(child, 'exit')
       child.kill()
@@ -271,8 +274,6 @@ try {
     }
     for (const { store } of pair) await store.close()
   }
-  const about = { sizes, inFlight, cores: cpus().length, model: cpus()[0]?.model ?? 'unknown', node: process.versions.node }
-  await writeMeasurements(results, about, process.argv.includes('--write'))
 } finally {
   for (const child of children) {
     if (child.exitCode === null && child.signalCode === null) {
