@@ -1,3 +1,4 @@
+import { ConfigError } from '../errors/errors.ts'
 import { isIovalkey, openIovalkey } from './iovalkey.ts'
 import { type KeyvLike, layersOf } from './keyv-like.ts'
 import { mysqlDriver } from './mysql-driver.ts'
@@ -11,6 +12,9 @@ import { postgresDialect, sqliteDialect } from './sql-returning.ts'
 import { type SqliteAdapterLike, sqliteAdapterDriver } from './sqlite-driver.ts'
 import type { Store } from './store.ts'
 
+/** With it and the longest key of a record, a key stays below the 255 bytes of a SQL table. */
+const longestNamespace = 50
+
 /** A SQL adapter of Keyv. */
 interface SqlAdapter {
   opts: Record<string, unknown> & { dialect: string }
@@ -22,7 +26,7 @@ interface SqlAdapter {
  * connections of its own, which end with the store: the adapter's would hang in an outage, or end the process.
  *
  * @param waitMs how long an operation may take, in milliseconds
- * @throws ConfigError when the database's driver is not installed
+ * @throws ConfigError when the database's driver is not installed, or the Keyv's namespace is too long
  */
 export function atomicStoreOf(keyv: KeyvLike, waitMs: number): Store | undefined {
   const adapter = layersOf(keyv).at(-1) ?? {}
@@ -73,8 +77,15 @@ function isSqlAdapter(adapter: Record<string, unknown>): adapter is Record<strin
   return typeof adapter.query === 'function' && typeof opts?.dialect === 'string'
 }
 
-/** Keys of two Keyvs stay apart where the team named them apart. `keyv` is what Keyv 5 says when the team said nothing. */
+/**
+ * Keys of two Keyvs stay apart where the team named them apart. `keyv` is what Keyv 5 says when the team said nothing.
+ *
+ * @throws ConfigError when the namespace is too long
+ */
 function prefixOf(keyv: KeyvLike): string {
   const { namespace } = keyv as { namespace?: unknown }
+  if (typeof namespace === 'string' && Buffer.byteLength(namespace) > longestNamespace) {
+    throw new ConfigError('store', `the namespace of the Keyv must not be longer than ${longestNamespace} bytes, so that keys fit every database`)
+  }
   return typeof namespace === 'string' && namespace !== '' && namespace !== 'keyv' ? `${namespace}:emcy:` : 'emcy:'
 }

@@ -11,8 +11,8 @@ interface Differences {
   greatest: string
   /** Placeholder of value 1, 2, …; one value may stand in several places. */
   place: (index: number) => string
-  /** Lets removals of several processes pass each other by. */
-  skipLocked: string
+  /** Condition for the rows that a query finds, by their place: by key, PostgreSQL may join them with a scan of the whole table. */
+  among: (query: string) => string
   setUp(run: RunSql): Promise<void>
 }
 
@@ -30,7 +30,8 @@ export function postgresDialect(schema?: string): SqlDialect {
     bytes: 'BYTEA',
     greatest: 'GREATEST',
     place: (index) => `$${index}`,
-    skipLocked: 'FOR UPDATE SKIP LOCKED',
+    // Removals of several processes pass each other by.
+    among: (query) => `ctid = ANY(ARRAY(SELECT ctid ${query} FOR UPDATE SKIP LOCKED))`,
     async setUp(run) {
       // CREATE … IF NOT EXISTS asks for rights that a running service need not have, so it is left out where the table is there.
       const { rows } = await run('SELECT to_regclass($1) IS NOT NULL AS there', [table])
@@ -51,7 +52,7 @@ export function sqliteDialect(busyMs: number): SqlDialect {
     bytes: 'BLOB',
     greatest: 'MAX',
     place: (index) => `?${index}`,
-    skipLocked: '',
+    among: (query) => `rowid IN (SELECT rowid ${query})`,
     async setUp(run) {
       await run(`PRAGMA busy_timeout = ${busyMs}`)
       // Readers must not stop a writer, and a commit counts when it is on disk.
@@ -63,7 +64,7 @@ export function sqliteDialect(busyMs: number): SqlDialect {
   })
 }
 
-function returningDialect({ name, table, now, bytes, greatest, place, skipLocked, setUp }: Differences): SqlDialect {
+function returningDialect({ name, table, now, bytes, greatest, place, among, setUp }: Differences): SqlDialect {
   const number = (index: number) => `CAST(${place(index)} AS BIGINT)`
   const blob = (index: number) => `CAST(${place(index)} AS ${bytes})`
   const upsert = `INSERT INTO ${table} AS e (k, v, n, exp) VALUES (${place(1)}, ${blob(2)}, 0, ${now} + ${number(3)})
@@ -83,7 +84,7 @@ function returningDialect({ name, table, now, bytes, greatest, place, skipLocked
       RETURNING n`,
     refund: `UPDATE ${table} SET n = ${greatest}(0, n - ${number(2)}) WHERE k = ${place(1)} AND v IS NULL AND exp > ${now} AND exp <= ${now} + ${number(3)}
       RETURNING n`,
-    removeExpired: `DELETE FROM ${table} WHERE k IN (SELECT k FROM ${table} WHERE exp <= ${now} ORDER BY exp LIMIT ${number(1)} ${skipLocked}) RETURNING k`,
+    removeExpired: `DELETE FROM ${table} WHERE ${among(`FROM ${table} WHERE exp <= ${now} ORDER BY exp LIMIT ${number(1)}`)} RETURNING k`,
   }
   const units = (rows: Record<string, unknown>[]): number | undefined => (rows[0] ? Number(rows[0].n) : undefined)
   return {

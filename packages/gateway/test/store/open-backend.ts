@@ -8,12 +8,15 @@ import { Pool } from 'pg'
 import { openStore, type StoreOption } from '../../src/store/open-store.ts'
 import type { Store } from '../../src/store/store.ts'
 
+const nodeAt = (port: number) => ({ url: `redis://127.0.0.1:${port}` })
+
 /** How a team may come to each backend. */
 export const kinds = {
   'redis, keyv 6': ([port]) => new Keyv({ store: new KeyvRedis(`redis://127.0.0.1:${port}`) as never }),
   'redis, keyv 5': ([port]) => new Keyv5(new KeyvRedis(`redis://127.0.0.1:${port}`)),
   'redis, address': ([port]) => `redis://127.0.0.1:${port}`,
-  'redis cluster': (ports) => new Keyv5(new KeyvRedis(createCluster({ rootNodes: ports.map((port) => ({ url: `redis://127.0.0.1:${port}` })) }) as never)),
+  'redis cluster, keyv 6': (ports) => new Keyv({ store: new KeyvRedis(createCluster({ rootNodes: ports.map(nodeAt) }) as never) as never }),
+  'redis cluster, keyv 5': (ports) => new Keyv5(new KeyvRedis(createCluster({ rootNodes: ports.map(nodeAt) }) as never)),
   'valkey, keyv 6': ([port]) => new Keyv({ store: new KeyvValkey(`redis://127.0.0.1:${port}`) as never }),
   'valkey, keyv 5': ([port]) => new Keyv5(new KeyvValkey(`redis://127.0.0.1:${port}`) as never),
   'postgres, keyv 6': ([port]) => new Keyv({ store: new KeyvPostgres({ uri: `postgresql://app@127.0.0.1:${port}/postgres`, max: 4 }) as never }),
@@ -36,18 +39,27 @@ export function openKind(kind: Kind, ports: number[], ms: number): Store {
 export function openBackend(kind: Kind, ports: number[], ms: number): Store {
   const option = kinds[kind](ports) as StoreOption
   const store = openStore(option, ms)
+  let closing: Promise<void> | undefined
+  const close = async () => {
+    await store.close()
+    await endOf(option)
+  }
   return {
     ...store,
-    async close() {
-      await store.close()
-      await endOf(option)
+    close: () => {
+      closing ??= close()
+      return closing
     },
   }
 }
 
 async function endOf(option: unknown): Promise<void> {
   if (option instanceof Pool) return option.end()
-  if (option instanceof Keyv || option instanceof Keyv5) await option.disconnect()
+  if (!(option instanceof Keyv || option instanceof Keyv5)) return
+  // @keyv/mysql connects at its creation, and cannot be ended in the middle of that.
+  const adapters: unknown[] = [option.store, (option.store as { store?: unknown }).store]
+  for (const adapter of adapters) if (adapter instanceof KeyvMysql) await adapter.query('SELECT 1').catch(() => undefined)
+  await option.disconnect()
 }
 
 /** Opens the store that this module's own URL names, `open-backend.ts?kind=…&ports=…`: for processes of the store contract. */

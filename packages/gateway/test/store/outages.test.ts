@@ -11,7 +11,7 @@ import type { Seen } from './outage-worker.ts'
 const deadlineMs = 1_000
 const backends: [server: string, start: () => Promise<TestServer[]>, kinds: Kind[]][] = [
   ['redis', async () => [await startRedis()], ['redis, keyv 6', 'redis, keyv 5', 'redis, address']],
-  ['a redis cluster', startRedisCluster, ['redis cluster']],
+  ['a redis cluster', startRedisCluster, ['redis cluster, keyv 6', 'redis cluster, keyv 5']],
   ['valkey', async () => [await startValkey()], ['valkey, keyv 6', 'valkey, keyv 5']],
   ['postgres', async () => [await startPostgres()], ['postgres, keyv 6', 'postgres, keyv 5', 'postgres, own pool', 'postgres, address']],
   ['mariadb', async () => [await startMariadb()], ['mariadb, keyv 6', 'mariadb, keyv 5']],
