@@ -51,6 +51,7 @@ export async function startGateway(options: GatewayAppOptions): Promise<Running>
     },
     store: `sqlite:${join(dataDir, 'gateway.db')}`,
     secrets: [readOrCreateSecret(dataDir, 'gateway-secret')],
+    consent: { name: 'Todo, Inc.', texts: { 'scope:todos.read': 'See your todos', 'scope:todos.write': 'Add, complete and delete your todos' } },
     clients: { metadataDocuments: { dangerouslyAllowPrivateAddresses: options.allowLoopbackClientDocuments ?? false } },
     log: options.log ?? 'stdout',
   })

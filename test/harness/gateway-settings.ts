@@ -5,6 +5,7 @@ export interface ServerSettings {
   workerSecret: string | string[]
   name?: string
   scopes?: string[]
+  requiredScopes?: string[]
   grants?: 'own' | 'shared' | 'none'
   policy?: object
   budgets?: object[]

@@ -97,7 +97,7 @@ function viewOf(config: Config, { client, server, request, account }: ConsentQue
 function title(looks: Looks, { client, server, confirms, logo }: ConsentQuestion, values: WordValues): Html {
   const ofApp = logo !== undefined && html`<img src="${logo}" alt="">`
   const ofServer = looks.logo === undefined ? monogram(server.displayName) : html`<img src="${looks.logo}" alt="">`
-  return html`<div class="parties" aria-hidden="true"><span class="avatar">${monogram(client.name)}${ofApp}</span>${icons.link}<span class="avatar own">${ofServer}</span></div>
+  return html`<div class="parties" aria-hidden="true"><span class="avatar">${monogram(client.name)}${ofApp}</span>${icons.link}<span class="avatar${looks.logo === undefined ? ' own' : ''}">${ofServer}</span></div>
 <h1 id="question">${say(looks.texts, 'consentTitle', values)}</h1>
 <p class="lead">${say(looks.texts, confirms ? 'confirmIntro' : 'consentIntro', values)}</p>
 `

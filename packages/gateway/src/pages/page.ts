@@ -22,6 +22,8 @@ export interface Page {
 
 /** The document around a page. */
 export function renderPage(looks: Looks, page: Page): string {
+  // A gateway without a name of its own goes by its host, which stands at the foot already.
+  const isNamed = looks.logo !== undefined || looks.name !== page.host
   const document = html`<!doctype html>
 <html lang="en">
 <head>
@@ -33,7 +35,7 @@ ${page.goOn !== undefined && html`<meta http-equiv="refresh" content="0;url=${pa
 <style>${new Markup(styleSheet(looks.colours))}</style>
 </head>
 <body>
-<header class="brand">${looks.logo !== undefined && html`<img src="${looks.logo}" alt="">`}<span>${looks.name}</span></header>
+${isNamed && html`<header class="brand">${looks.logo !== undefined && html`<img src="${looks.logo}" alt="">`}<span>${looks.name}</span></header>`}
 <main>
 ${page.body}
 </main>

@@ -23,14 +23,14 @@ describe('pages', () => {
   })
 
   it('take colours and nothing else from the options', () => {
-    expect(styleSheet({ accent: '#ff0000', accentDark: 'hsl(10 20% 30%)' })).toContain('--accent:#ff0000;--on-accent:#10131a')
+    expect(styleSheet({ accent: '#ff0000', accentDark: 'hsl(10 20% 30%)' })).toContain('--accent:#ff0000;--on-accent:#000')
     for (const accent of ['red;}body{display:none', 'url(https://x.example)', '#12345', '</style>', 'var(--x)', 'expression(alert(1))']) {
       expect(styleSheet({ accent })).not.toContain(accent)
     }
   })
 
   it('choose readable ink on the accent', () => {
-    expect(styleSheet({ accent: '#ffe100' })).toContain('--accent:#ffe100;--on-accent:#10131a')
+    expect(styleSheet({ accent: '#ffe100' })).toContain('--accent:#ffe100;--on-accent:#000')
     expect(styleSheet({ accent: '#103' })).toContain('--accent:#103;--on-accent:#fff')
   })
 
