@@ -149,6 +149,37 @@ describe('oauth4webapi, no step refused', () => {
     expect(await introspect(tokens.access_token)).toMatchObject({ active: true, sub: clientId, aud: `${world.issuer}/open`, scope: 'todos.read' })
   })
 
+  it('RFC 9126, RFC 9449 §10.1: a pushed request of a client with a key, whose proof there binds its code', async () => {
+    const client = { client_id: robot.clientId }
+    const proof = oauth.PrivateKeyJwt({ key: robotKeys.privateKey, kid: robotJwk.kid })
+    const DPoP = oauth.DPoP({}, await oauth.generateKeyPair('ES256'))
+    const verifier = oauth.generateRandomCodeVerifier()
+    const state = oauth.generateRandomState()
+    const parameters = {
+      response_type: 'code',
+      redirect_uri: nativeRedirectUri,
+      scope: 'todos.read',
+      resource: world.mcpUrl,
+      state,
+      code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
+      code_challenge_method: 'S256',
+    }
+    const pushed = await oauth.pushedAuthorizationRequest(as, client, proof, parameters, { ...options, DPoP })
+    const { request_uri, expires_in } = await oauth.processPushedAuthorizationResponse(as, client, pushed)
+    expect(expires_in).toBe(120)
+    const url = new URL(as.authorization_endpoint ?? '')
+    for (const [name, value] of Object.entries({ client_id: client.client_id, request_uri })) url.searchParams.set(name, value)
+    const page = await new Browser(nativeRedirectUri).authorize(url, { user: 'ann' })
+    const callback = oauth.validateAuthResponse(as, client, page.redirect ?? new URL('about:blank'), state)
+    const redeem = (key?: oauth.DPoPHandle) =>
+      oauth.authorizationCodeGrantRequest(as, client, proof, callback, nativeRedirectUri, verifier, { ...options, ...(key && { DPoP: key }) })
+    // Without the key the code is worth nothing, and is not used up by the attempt.
+    await expect(oauth.processAuthorizationCodeResponse(as, client, await redeem())).rejects.toThrow()
+    const tokens = await oauth.processAuthorizationCodeResponse(as, client, await redeem(DPoP))
+    expect([tokens.token_type, tokens.scope]).toEqual(['dpop', 'todos.read'])
+    expect((await call(tokens.access_token, world.mcpUrl, DPoP)).status).toBe(200)
+  })
+
   it('RFC 9449, EX-14: DPoP through code with dpop_jkt, call, refresh and client_credentials', async () => {
     const client = { client_id: preregistered.public.clientId }
     const keys = await oauth.generateKeyPair('ES256')
