@@ -49,4 +49,6 @@ export type {
 } from './options/gateway-options.ts'
 export type { Rotation, RotationProgress } from './rotation/rotate-keys.ts'
 export type { KeyvLike } from './store/keyv-like.ts'
+export type { StoreOption } from './store/open-store.ts'
+export type { PgPoolLike } from './store/postgres-driver.ts'
 export type { Spent, Store } from './store/store.ts'

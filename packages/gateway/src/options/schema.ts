@@ -234,7 +234,7 @@ export const optionsSchema = shape({
   store: z
     .custom<StoreOptions['store']>(
       (given) => typeof given === 'string' || (typeof given === 'object' && given !== null),
-      "must be a Keyv, a text such as 'sqlite:./gateway.db', or a store",
+      "must be a Keyv, a pg.Pool, a text such as 'sqlite:./gateway.db' or 'redis://localhost', or a store",
     )
     .exactOptional(),
   secrets: z.array(secret(secretLength)).min(1).exactOptional(),
