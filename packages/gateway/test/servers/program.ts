@@ -95,7 +95,14 @@ export async function startServer(program: Program, port: number): Promise<TestS
 /** PostgreSQL serves each connection by a process of its own. */
 function signalAll(pid: number, signal: NodeJS.Signals): void {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
-  for (const one of [pid, ...children]) process.kill(one, signal)
+  for (const one of [pid, ...children]) {
+    try {
+      process.kill(one, signal)
+    } catch (error) {
+      // A connection that closed in between took its process with it.
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH' || one === pid) throw error
+    }
+  }
 }
 
 async function launch(program: Program, folder: string, port: number, user: { uid?: number; gid?: number }) {
