@@ -148,6 +148,21 @@ async function fill(size, publicUrl, deployments) {
   return { tokens, deps: maker.deps }
 }
 
+/** Does something while the gateways of both sizes run: those of the two backends have the same ports. */
+async function withEdges(pair, work) {
+  const before = children.length
+  for (const each of pair) {
+    const env = { PUBLIC_URL: each.publicUrl, STORE: each.url, ISSUER: issuer, SECRETS: `${newSecret},${oldSecret}` }
+    each.edge = await start('scripts/bench/million-edge.mjs', env)
+  }
+  await work()
+  for (const child of children.slice(before)) {
+    const gone = once(child, 'exit')
+    child.kill()
+    await gone
+  }
+}
+
 /** The check as the front door does it: connection and grant in one round trip. One after the other, so that nothing but the store counts. */
 async function checks(deployment, tokens, milliseconds) {
   const deps = { ...deployment.deps, store: deployment.store }
@@ -212,6 +227,11 @@ async function measure(name, pair, load) {
     for (let count = 0; count < 10; count++) pages.push(await timed(() => listConnections(here, { limit: 100 })))
     found.page[size] = quantile(pages, 0.5)
   }
+  return found
+}
+
+/** A full rotation of the larger one, under light traffic, and one more that finds nothing to do. */
+async function rotation(name, pair, load) {
   const big = pair.at(-1)
   const keys = createKeyRing([newSecret, oldSecret])
   let done = false
@@ -224,19 +244,23 @@ async function measure(name, pair, load) {
       await pause(sliceMs)
     }
   })()
+  // Awaited below; until then its failure must not end the process.
+  traffic.catch(() => {})
   let shown = performance.now()
   const onProgress = (progress) => {
     if (performance.now() - shown < 10_000) return
     shown = performance.now()
     console.log(`  ${name}: rotation ${Math.floor(progress.done * 100)} %`)
   }
-  found.rotation = { seconds: (await timed(async () => (found.rotated = await rotateKeys({ ...big.deps, keys, store: big.store }, { onProgress })))) / 1000 }
+  let rotated
+  const took = await timed(async () => {
+    rotated = await rotateKeys({ ...big.deps, keys, store: big.store }, { onProgress })
+  })
   done = true
   await traffic
-  Object.assign(found.rotation, { resealed: found.rotated.resealed, p99: quantile(during, 0.99), calls: during.length })
-  if (found.rotated.unreadable > 0) throw new Error(`${found.rotated.unreadable} values were unreadable`)
-  found.again = (await timed(() => rotateKeys({ ...big.deps, keys, store: big.store }))) / 1000
-  return found
+  if (rotated.unreadable > 0) throw new Error(`${rotated.unreadable} values were unreadable`)
+  const again = await timed(() => rotateKeys({ ...big.deps, keys, store: big.store }))
+  return { seconds: took / 1000, resealed: rotated.resealed, p99: quantile(during, 0.99), calls: during.length, again: again / 1000 }
 }
 
 const folder = await mkdtemp(join(tmpdir(), 'emcy-million-'))
@@ -255,23 +279,19 @@ try {
     for (const each of deployments) all.get(each.name).push(Object.assign(each, { tokens, tokensFile, deps }))
   }
   const load = await start('scripts/bench/load.mjs')
-  const results = []
   const about = { sizes, inFlight, cores: cpus().length, model: cpus()[0]?.model ?? 'unknown', node: process.versions.node }
+  const results = []
+  // At once after each step: a rotation takes its time.
+  const show = () => writeMeasurements(results, about, process.argv.includes('--write'))
   for (const [name, pair] of all) {
-    const edges = []
-    for (const each of pair) {
-      const env = { PUBLIC_URL: each.publicUrl, STORE: each.url, ISSUER: issuer, SECRETS: `${newSecret},${oldSecret}` }
-      each.edge = await start('scripts/bench/million-edge.mjs', env)
-      edges.push(children.at(-1))
-    }
-    results.push(await measure(name, pair, load))
-    // At once, as the other backend takes its time and may fail.
-    await writeMeasurements(results, about, process.argv.includes('--write'))
-    for (const child of edges) {
-      const gone = once(child, 'exit')
-      child.kill()
-      await gone
-    }
+    await withEdges(pair, async () => results.push(await measure(name, pair, load)))
+    await show()
+  }
+  for (const [name, pair] of all) {
+    await withEdges(pair, async () => {
+      results.find((result) => result.name === name).rotation = await rotation(name, pair, load)
+    })
+    await show()
     for (const { store } of pair) await store.close()
   }
 } finally {

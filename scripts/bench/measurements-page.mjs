@@ -7,7 +7,7 @@ const ms = (value) => `${value.toFixed(2)} ms`
 const number = (value) => Math.round(value).toLocaleString('en')
 
 /** Rows of one backend: what, with the few, with the many, how they compare. */
-function rowsOf({ check, call, bytes, open, page, rotation, again }, [few, many]) {
+function rowsOf({ check, call, bytes, open, page, rotation }, [few, many]) {
   const pair = (what, of, show) => [what, show(of(few)), show(of(many)), `${((of(many) / of(few)) * 100 - 100).toFixed(0)} %`]
   return [
     pair('check of a token with its grant, p50', (size) => check[size].p50, ms),
@@ -17,9 +17,15 @@ function rowsOf({ check, call, bytes, open, page, rotation, again }, [few, many]
     pair('open and end a connection, both indexes, p50', (size) => open[size], ms),
     pair('first page of 100 connections, p50', (size) => page[size], ms),
     ['bytes a connection, all its records and indexes', number(bytes[few]), number(bytes[many]), ''],
-    ['full key rotation, with light traffic', '', `${rotation.seconds.toFixed(0)} s, ${number(rotation.resealed)} values sealed anew`, ''],
-    ['`tools/call` during the rotation, p99', '', `${ms(rotation.p99)}, none of ${number(rotation.calls)} failed`, ''],
-    ['a second rotation, which finds nothing to do', '', `${again.toFixed(0)} s`, ''],
+    ...(rotation ? rotationRows(rotation) : []),
+  ]
+}
+
+function rotationRows({ seconds, resealed, p99, calls, again }) {
+  return [
+    ['full key rotation, with light traffic', '', `${number(seconds)} s, ${number(resealed)} values sealed anew`, ''],
+    ['`tools/call` during the rotation, p99', '', `${ms(p99)}, none of ${number(calls)} failed`, ''],
+    ['a second rotation, which finds nothing to do', '', `${number(again)} s`, ''],
   ]
 }
 
