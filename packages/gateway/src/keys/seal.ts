@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, type KeyObject, randomBytes } from 'node:crypto'
 
 /*
  * A sealed value is base64url of: version (1 byte), nonce (12), ciphertext, tag (16). Version and context are authenticated with it. Nonces are random:
@@ -10,7 +10,7 @@ const tagBytes = 16
 const headBytes = 1 + nonceBytes
 
 /** AES-256-GCM under a 32 byte key; `context` is authenticated and not contained. */
-export function sealWith(key: Buffer, plaintext: string, context: string): string {
+export function sealWith(key: KeyObject, plaintext: string, context: string): string {
   const head = Buffer.concat([Buffer.of(version), randomBytes(nonceBytes)])
   const cipher = createCipheriv('aes-256-gcm', key, head.subarray(1), { authTagLength: tagBytes })
   cipher.setAAD(authenticated(context))
@@ -18,7 +18,7 @@ export function sealWith(key: Buffer, plaintext: string, context: string): strin
 }
 
 /** The plaintext, or undefined when the value was not sealed under this key and context, was changed, or is no sealed value at all. */
-export function openWith(key: Buffer, sealed: string, context: string): string | undefined {
+export function openWith(key: KeyObject, sealed: string, context: string): string | undefined {
   const bytes = Buffer.from(sealed, 'base64url')
   if (bytes.length < headBytes + tagBytes || bytes[0] !== version) return undefined
   // Decoding skips foreign characters and spare bits; one value must have one spelling, so that a changed one never opens.
