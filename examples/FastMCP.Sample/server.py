@@ -4,7 +4,8 @@ import os
 from typing import Annotated
 
 import httpx2
-from emcy_worker import AccessToken, token_refused, worker_contract
+from emcy_refusal import answer_refusal, token_refused
+from emcy_worker import AccessToken, worker_contract
 from fastmcp import FastMCP
 from fastmcp.exceptions import ToolError
 from pydantic import Field
@@ -54,4 +55,5 @@ if __name__ == "__main__":
     # Several secrets, separated by commas, are accepted while one replaces another.
     secrets = os.environ["EMCY_WORKER_SECRET"].split(",")
     port = int(os.environ.get("PORT", "8000"))
-    mcp.run(transport="http", host="127.0.0.1", port=port, path="/mcp", show_banner=False, middleware=worker_contract(*secrets))
+    middleware = worker_contract(*secrets) + answer_refusal()
+    mcp.run(transport="http", host="127.0.0.1", port=port, path="/mcp", show_banner=False, middleware=middleware)
