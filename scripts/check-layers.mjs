@@ -33,6 +33,7 @@ const layers = {
   'runtime/': 3,
   deps: 2,
   config: 2,
+  rules: 2,
   'http/': 1,
   'store/': 1,
   'keys/': 1,
@@ -43,7 +44,7 @@ const layers = {
 }
 
 /** Files of the root that may use a sibling of their own layer: the composition root knows the options, and what domain code asks for names the configuration. */
-const withinLayer = { gateway: ['options/'], deps: ['config'] }
+const withinLayer = { gateway: ['options/'], deps: ['config'], config: ['rules'] }
 
 /** The part of the layer table that a file belongs to. */
 function partOf(file) {

@@ -1,29 +1,10 @@
 export type { ConnectionFilter, ConnectionInfo, ConnectionInfos, ConnectionPaging, ConnectionsControl } from './account/connections-control.ts'
-export type {
-  ArgumentTest,
-  Budget,
-  BudgetKey,
-  ConsentView,
-  Identity,
-  IssuerKeys,
-  Json,
-  LimitsConfig,
-  Policy,
-  PolicyCall,
-  ProviderTokens,
-  Rule,
-  RuleMode,
-  RuntimeHandler,
-  ServerConfig,
-  User,
-  Verdict,
-  When,
-  WorkerHeaderNames,
-} from './config.ts'
+export type { ConsentView, Identity, IssuerKeys, LimitsConfig, ProviderTokens, RuntimeHandler, ServerConfig, User, WorkerHeaderNames } from './config.ts'
 export type { Connection } from './connections/connection.ts'
 export { ConfigError, type ErrorCode, GatewayError, StoreUnavailable } from './errors/errors.ts'
 export { createGateway, type Gateway } from './gateway.ts'
 export type { Middleware } from './http/middleware.ts'
+export type { Json } from './lib/json.ts'
 export type { AuthorizationEvent, BudgetNote, GatewayEvent, GrantEvent, LogEvent, McpRequestEvent } from './log/events.ts'
 export type { Logger, LogOption, Sink } from './log/sink.ts'
 export { type Call, type CallOutcome, getCall, type ReadBody, type RpcMessage } from './mcp/call.ts'
@@ -48,6 +29,7 @@ export type {
   TokensOptions,
 } from './options/gateway-options.ts'
 export type { Rotation, RotationProgress } from './rotation/rotate-keys.ts'
+export type { ArgumentTest, Budget, BudgetKey, Policy, PolicyCall, Rule, RuleMode, Verdict, When } from './rules.ts'
 export type { KeyvLike } from './store/keyv-like.ts'
 export type { StoreOption } from './store/open-store.ts'
 export type { PgPoolLike } from './store/postgres-driver.ts'

@@ -1,6 +1,7 @@
-import type { Budget, Json } from '../config.ts'
 import { anyGlobMatches } from '../lib/glob.ts'
+import type { Json } from '../lib/json.ts'
 import { neverRefused } from '../lib/never-refused.ts'
+import type { Budget } from '../rules.ts'
 import { recordKey } from '../store/schema.ts'
 import { calendarWindow } from './windows.ts'
 

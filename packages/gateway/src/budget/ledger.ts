@@ -1,7 +1,7 @@
-import type { Budget } from '../config.ts'
 import type { Deps } from '../deps.ts'
 import { StoreUnavailable } from '../errors/errors.ts'
 import type { BudgetNote } from '../log/events.ts'
+import type { Budget } from '../rules.ts'
 import { type BudgetCaller, type Charge, type Charged, chargeOf } from './charge.ts'
 import { rateLimitHeaders, refusalText } from './refusal.ts'
 

@@ -1,4 +1,4 @@
-import type { Budget } from '../config.ts'
+import type { Budget } from '../rules.ts'
 
 /** A stretch of time in which a budget is counted. Times are milliseconds since the epoch; the end is not part of it. */
 export interface Window {

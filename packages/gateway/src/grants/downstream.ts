@@ -9,9 +9,10 @@ import {
   tokenIntrospection,
   tokenRevocation,
 } from 'openid-client'
-import type { Identity, Json, ProviderConfig } from '../config.ts'
+import type { Identity, ProviderConfig } from '../config.ts'
 import type { Deps } from '../deps.ts'
 import { ProviderUnavailable } from '../errors/errors.ts'
+import type { Json } from '../lib/json.ts'
 import { s256Challenge } from '../lib/pkce.ts'
 import { DownstreamRefused, sortFailure } from './downstream-error.ts'
 import { asRefresh, type RefreshOptions } from './downstream-fetch.ts'

@@ -1,4 +1,5 @@
-import type { Identity, Json, ProviderConfig } from '../config.ts'
+import type { Identity, ProviderConfig } from '../config.ts'
+import type { Json } from '../lib/json.ts'
 import { DownstreamRefused } from './downstream-error.ts'
 
 /** Longest `sub` and name, and most JSON of claims, that are kept of a user. */

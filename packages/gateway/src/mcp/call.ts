@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
-import type { Json, ServerConfig } from '../config.ts'
+import type { ServerConfig } from '../config.ts'
 import type { Connection } from '../connections/connection.ts'
+import type { Json } from '../lib/json.ts'
 import type { McpRequestEvent } from '../log/events.ts'
 
 /** A JSON-RPC message as it was read: only what the gateway acts on. */

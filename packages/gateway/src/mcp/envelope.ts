@@ -1,5 +1,5 @@
-import type { Json } from '../config.ts'
 import { GatewayError } from '../errors/errors.ts'
+import type { Json } from '../lib/json.ts'
 import type { RpcMessage } from './call.ts'
 import { batchRevision } from './revision.ts'
 

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
-import type { Json } from '../config.ts'
+import type { Json } from '../lib/json.ts'
 import { readSseFields, replaceSseData, type SseBlock, SseReader, sseEvent } from '../lib/sse.ts'
 import { findId } from './find-id.ts'
 

@@ -1,4 +1,4 @@
-import type { Json } from '../config.ts'
+import type { Json } from '../lib/json.ts'
 import { isObject } from './envelope.ts'
 
 const maxPrivate = 200

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Json } from '../config.ts'
 import { GatewayError } from '../errors/errors.ts'
+import type { Json } from '../lib/json.ts'
 import type { RpcMessage } from './call.ts'
 import { isObject, member } from './envelope.ts'
 import { isModern, isRevision, knownRevisions, metaNames, UnsupportedVersion } from './revision.ts'

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
-import type { Json } from '../config.ts'
 import { GatewayError } from '../errors/errors.ts'
 import { sendEmpty } from '../http/respond.ts'
+import type { Json } from '../lib/json.ts'
 import type { RuntimeResponse } from '../runtime/contract.ts'
 import { clientHeaders, type PlainHeaders } from '../runtime/headers.ts'
 import type { Call } from './call.ts'

@@ -1,4 +1,4 @@
-import type { Json } from '../config.ts'
+import type { Json } from '../lib/json.ts'
 import { parseExactJson, stringifyExactJson } from '../lib/strict-json.ts'
 import { visible } from '../policy/filter-list.ts'
 import type { Call } from './call.ts'

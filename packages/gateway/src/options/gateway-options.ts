@@ -1,19 +1,8 @@
 import type { IncomingMessage } from 'node:http'
-import type {
-  Budget,
-  ConsentView,
-  EndpointsConfig,
-  Identity,
-  IssuerKeys,
-  Json,
-  LimitsConfig,
-  Policy,
-  ProviderTokens,
-  RuntimeHandler,
-  User,
-  WorkerHeaderNames,
-} from '../config.ts'
+import type { ConsentView, EndpointsConfig, Identity, IssuerKeys, LimitsConfig, ProviderTokens, RuntimeHandler, User, WorkerHeaderNames } from '../config.ts'
+import type { Json } from '../lib/json.ts'
 import type { LogOption } from '../log/sink.ts'
+import type { Budget, Policy } from '../rules.ts'
 import type { StoreOption } from '../store/open-store.ts'
 
 /**

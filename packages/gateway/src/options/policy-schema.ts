@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { calendarWindow } from '../budget/windows.ts'
-import type { ArgumentTest, Budget, Json, Policy, Rule, When } from '../config.ts'
+import type { Json } from '../lib/json.ts'
+import type { ArgumentTest, Budget, Policy, Rule, When } from '../rules.ts'
 import { fn, line, scopes } from './checks.ts'
 import { shape } from './explain.ts'
 

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import type { EndpointsConfig, IssuerKeys, Json, LimitsConfig, RuntimeHandler, WorkerHeaderNames } from '../config.ts'
+import type { EndpointsConfig, IssuerKeys, LimitsConfig, RuntimeHandler, WorkerHeaderNames } from '../config.ts'
+import type { Json } from '../lib/json.ts'
 import type { LogOption } from '../log/sink.ts'
 import { count, fn, httpUrl, idPattern, lifetime, line, origin, path, scopes, seconds, secret, secureUrl } from './checks.ts'
 import { shape } from './explain.ts'

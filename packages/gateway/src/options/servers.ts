@@ -1,5 +1,6 @@
-import type { Budget, Policy, ProviderConfig, Rule, RuntimeTarget, ServerConfig, WorkerHeaderNames } from '../config.ts'
+import type { ProviderConfig, RuntimeTarget, ServerConfig, WorkerHeaderNames } from '../config.ts'
 import { ConfigError } from '../errors/errors.ts'
+import type { Budget, Policy, Rule } from '../rules.ts'
 import { isOffered, offerable } from './providers.ts'
 import type { ParsedServer } from './schema.ts'
 

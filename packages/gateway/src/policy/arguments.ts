@@ -1,5 +1,6 @@
-import type { ArgumentTest, Json } from '../config.ts'
 import { globMatches } from '../lib/glob.ts'
+import type { Json } from '../lib/json.ts'
+import type { ArgumentTest } from '../rules.ts'
 
 /** What a test says of one call: `unclear` when it cannot be compared. The caller of a test decides against whom that counts. */
 export type Answer = boolean | 'unclear'

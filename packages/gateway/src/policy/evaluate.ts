@@ -1,6 +1,6 @@
-import type { Policy, PolicyCall, Rule } from '../config.ts'
 import { anyGlobMatches } from '../lib/glob.ts'
 import { neverRefused } from '../lib/never-refused.ts'
+import type { Policy, PolicyCall, Rule } from '../rules.ts'
 import { visible } from './filter-list.ts'
 import { askHook } from './hook.ts'
 import { ruleMatches, ruleName } from './rule.ts'

@@ -1,4 +1,5 @@
-import type { Json, Policy, PolicyCall } from '../config.ts'
+import type { Json } from '../lib/json.ts'
+import type { Policy, PolicyCall } from '../rules.ts'
 import { ruleMatches } from './rule.ts'
 
 /** Who asks, as far as policies look at them. */

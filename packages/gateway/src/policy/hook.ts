@@ -1,4 +1,4 @@
-import type { Policy, PolicyCall } from '../config.ts'
+import type { Policy, PolicyCall } from '../rules.ts'
 
 const hookSeconds = 10
 

@@ -1,5 +1,6 @@
-import type { Json, PolicyCall, Rule, When } from '../config.ts'
 import { anyGlobMatches } from '../lib/glob.ts'
+import type { Json } from '../lib/json.ts'
+import type { PolicyCall, Rule, When } from '../rules.ts'
 import { type Answer, all, atPointer, sameJson, testArgument } from './arguments.ts'
 
 /** What MCP assumes of a tool that does not say (ToolAnnotations of the schema). */

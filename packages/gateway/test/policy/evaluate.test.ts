@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
-import type { Policy, PolicyCall, Rule } from '../../src/config.ts'
 import { type Decision, evaluate } from '../../src/policy/evaluate.ts'
 import { visible } from '../../src/policy/filter-list.ts'
+import type { Policy, PolicyCall, Rule } from '../../src/rules.ts'
 
 const policy = (rules: unknown[], over: Partial<Policy> = {}): Policy => ({ default: 'allow', rules: rules as Rule[], ...over })
 const call = (over: Partial<PolicyCall> = {}): PolicyCall => ({
