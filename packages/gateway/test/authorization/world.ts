@@ -8,6 +8,8 @@ import { createDownstream, type Downstream } from '../../src/grants/downstream.t
 import { createGuardedFetch } from '../../src/http/guarded-fetch.ts'
 import { createKeyRing } from '../../src/keys/key-ring.ts'
 import type { LogEvent } from '../../src/log/events.ts'
+import { defaultEndpoints, defaultLimits } from '../../src/options/options.ts'
+import { defaultTokens } from '../../src/options/tokens.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import type { Store } from '../../src/store/store.ts'
 import { type Browser, clientRedirect, type Page } from './browser.ts'
@@ -228,19 +230,7 @@ function testConfig(issuer: string, downstream: string, options: WorldOptions): 
     basePath: '',
     origin: issuer,
     loopback: true,
-    endpoints: {
-      authorize: '/authorize',
-      consent: '/consent',
-      callback: '/callback',
-      token: '/token',
-      register: '/register',
-      revoke: '/revoke',
-      introspect: '/introspect',
-      jwks: '/jwks',
-      par: '/par',
-      clientLogo: '/client-logo',
-      account: '/account',
-    },
+    endpoints: defaultEndpoints,
     providers: {
       default: {
         id: 'default',
@@ -266,24 +256,8 @@ function testConfig(issuer: string, downstream: string, options: WorldOptions): 
     consent: { remember: true, name: 'Todo, Inc.', logo: undefined, colours: {}, texts: {}, chooseScopes: true, render: undefined },
     enterprise: {},
     scopeHierarchy: {},
-    tokens: {
-      accessTokenSeconds: 3600,
-      refreshTokenSeconds: 2_592_000,
-      codeSeconds: 60,
-      refreshGraceSeconds: 60,
-      accessTokenFormat: 'opaque',
-      signingKeys: [],
-    },
-    limits: {
-      bodyBytes: 4_194_304,
-      jsonDepth: 64,
-      responseStartSeconds: 60,
-      streamsPerConnection: 100,
-      responseBytes: 8_388_608,
-      oauthBodyBytes: 65_536,
-      bodySeconds: 10,
-      storeSeconds: 1,
-    },
+    tokens: defaultTokens,
+    limits: defaultLimits,
     identify: undefined,
     onMismatch: 'block',
     ...options.config,

@@ -1,7 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { beforeEach, describe, expect, it } from '@jest/globals'
 import { subjectKey } from '../../src/connections/connection.ts'
 import {
   ConnectionEnded,
@@ -18,30 +15,9 @@ import {
 } from '../../src/connections/connections.ts'
 import { mintToken } from '../../src/connections/token-format.ts'
 import { StoreUnavailable } from '../../src/errors/errors.ts'
-import { memoryStore } from '../../src/store/memory.ts'
 import { recordKey } from '../../src/store/schema.ts'
-import { sqliteStore } from '../../src/store/sqlite.ts'
-import type { Store } from '../../src/store/store.ts'
 import { alice, authorization, clientId, type Given, given, redirectUri, todo, tokens, verifier } from './given.ts'
-
-const folder = mkdtempSync(join(tmpdir(), 'emcy-connections-'))
-const opened: Store[] = []
-afterAll(async () => {
-  for (const store of opened) await store.close()
-  rmSync(folder, { recursive: true })
-})
-
-const stores: [string, (clock: () => number) => Store][] = [
-  ['memory', (clock) => memoryStore({ clock })],
-  [
-    'sqlite',
-    (clock) => {
-      const store = sqliteStore(join(folder, `${opened.length}.db`), { clock })
-      opened.push(store)
-      return store
-    },
-  ],
-]
+import { stores } from './stores.ts'
 
 const subject = subjectKey(alice)
 

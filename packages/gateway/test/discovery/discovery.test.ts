@@ -6,21 +6,9 @@ import type { Config } from '../../src/config.ts'
 import { createDiscovery } from '../../src/discovery/discovery.ts'
 import { createSigningKey } from '../../src/keys/signing-key.ts'
 import { resourceMetadataUrl } from '../../src/lib/well-known.ts'
+import { defaultEndpoints as endpoints } from '../../src/options/options.ts'
 import { ask, type Listening, listen } from '../http/listen.ts'
 
-const endpoints = {
-  authorize: '/authorize',
-  consent: '/consent',
-  callback: '/callback',
-  token: '/token',
-  register: '/register',
-  revoke: '/revoke',
-  introspect: '/introspect',
-  jwks: '/jwks',
-  par: '/par',
-  clientLogo: '/client-logo',
-  account: '/account',
-}
 const documents = { allow: [], ask: [], deny: [], dangerouslyAllowPrivateAddresses: false }
 const registration = { initialAccessToken: undefined, unusedExpirySeconds: 1, perSourcePerHour: 1 }
 
