@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { StoreUnavailable } from '../errors/errors.ts'
 import { checkSpend, checkTtl } from './arguments.ts'
 import type { SqlDialect, SqlFound } from './sql-dialect.ts'
-import type { RunSql, SqlDriver } from './sql-driver.ts'
+import { type RunSql, type SqlDriver, untilDeadline } from './sql-driver.ts'
 import type { Store } from './store.ts'
 
 /** Expired rows removed at a time: the statement is short, and one write adds one row at most, so removal outruns growth. */
@@ -123,7 +123,8 @@ export function sqlStore(driver: SqlDriver, dialect: SqlDialect, prefix: string,
       if (closed) return
       closed = true
       await removal
-      await driver.end()
+      // A connection that breaks while it says goodbye is as closed as was asked, and one that answers nothing must not hold up who leaves.
+      await untilDeadline(driver.end(), performance.now() + waitMs).catch(() => undefined)
     },
   }
 }

@@ -4,7 +4,7 @@ import type { TestServer } from '../servers/program.ts'
 import { startRedis, startValkey } from '../servers/redis.ts'
 import { startMariadb, startPostgres } from '../servers/sql.ts'
 import { startDeafProxy } from './deaf-proxy.ts'
-import { type Kind, openBackend } from './open-backend.ts'
+import { type Kind, openBackend, openKind } from './open-backend.ts'
 
 const deadlineMs = 1_000
 const backends: [Kind, () => Promise<TestServer>][] = [
@@ -50,4 +50,34 @@ describe.each(backends)('%s, when open connections answer nothing while the serv
       await store.close()
     }
   }, 60_000)
+})
+
+// What of a store is the gateway's own to close: a Keyv or pool stays the team's.
+const ownConnections: [Kind, () => Promise<TestServer>][] = [
+  ['redis, address', startRedis],
+  ['postgres, address', startPostgres],
+  ['mariadb, keyv 6', startMariadb],
+]
+
+describe.each(ownConnections)('%s, closing', (kind, start) => {
+  it.each([
+    ['answer nothing', false],
+    ['break as they are left', true],
+  ])('ends in time where its connections %s', async (_, breakThem) => {
+    const server = await start()
+    const proxy = await startDeafProxy(server.port)
+    try {
+      const store = openKind(kind, [proxy.port], deadlineMs)
+      await store.set('kept', 'value', 60_000)
+      proxy.deafen()
+      const began = performance.now()
+      const closed = store.close()
+      if (breakThem) proxy.breakAll()
+      await closed
+      expect(performance.now() - began).toBeLessThan(deadlineMs + 500)
+    } finally {
+      await proxy.close()
+      await server.remove()
+    }
+  }, 120_000)
 })

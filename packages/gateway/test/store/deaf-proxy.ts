@@ -6,6 +6,8 @@ export interface DeafProxy {
   port: number
   /** Connections that are open now stay open, and nothing passes through them again. */
   deafen(): void
+  /** Ends every open connection, as a server does that goes away. */
+  breakAll(): void
   connections(): number
   close(): Promise<void>
 }
@@ -29,6 +31,9 @@ export async function startDeafProxy(to: number): Promise<DeafProxy> {
       })
     }
   })
+  const breakAll = () => {
+    for (const socket of sockets) socket.destroy()
+  }
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return {
@@ -41,9 +46,10 @@ export async function startDeafProxy(to: number): Promise<DeafProxy> {
         client.resume()
       }
     },
+    breakAll,
     connections: () => pairs.size,
     async close() {
-      for (const socket of sockets) socket.destroy()
+      breakAll()
       await new Promise((closed) => server.close(closed))
     },
   }
