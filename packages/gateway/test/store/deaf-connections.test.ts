@@ -63,21 +63,25 @@ describe.each(ownConnections)('%s, closing', (kind, start) => {
   it.each([
     ['answer nothing', false],
     ['break as they are left', true],
-  ])('ends in time where its connections %s', async (_, breakThem) => {
-    const server = await start()
-    const proxy = await startDeafProxy(server.port)
-    try {
-      const store = openKind(kind, [proxy.port], deadlineMs)
-      await store.set('kept', 'value', 60_000)
-      proxy.deafen()
-      const began = performance.now()
-      const closed = store.close()
-      if (breakThem) proxy.breakAll()
-      await closed
-      expect(performance.now() - began).toBeLessThan(deadlineMs + 500)
-    } finally {
-      await proxy.close()
-      await server.remove()
-    }
-  }, 120_000)
+  ])(
+    'ends in time where its connections %s',
+    async (_, breakThem) => {
+      const server = await start()
+      const proxy = await startDeafProxy(server.port)
+      try {
+        const store = openKind(kind, [proxy.port], deadlineMs)
+        await store.set('kept', 'value', 60_000)
+        proxy.deafen()
+        const began = performance.now()
+        const closed = store.close()
+        if (breakThem) proxy.breakAll()
+        await closed
+        expect(performance.now() - began).toBeLessThan(deadlineMs + 500)
+      } finally {
+        await proxy.close()
+        await server.remove()
+      }
+    },
+    120_000,
+  )
 })
