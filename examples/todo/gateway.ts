@@ -1,17 +1,16 @@
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { createGateway, type LogOption } from '@emcy/gateway'
-import express from 'express'
+import { createGateway, type Gateway, type LogOption } from '@emcy/gateway'
+import express, { type Express } from 'express'
 import { openDataFolder, readOrCreateSecret } from './data-folder.ts'
 import { listen, type Running } from './listen.ts'
-import { runAsProcess } from './process.ts'
+import { runAsProcess, type Setting } from './process.ts'
 import { createRuntime } from './runtime.ts'
 
-/** Settings of the gateway's app. */
-export interface GatewayAppOptions {
-  /** A fixed port: it stands in the gateway's public URL. */
-  port: number
-  dataDir: string
+/** What the gateway has to know of the Todo team, wherever it runs and keeps its records. */
+export interface TodoGatewayOptions {
+  /** Where clients reach the gateway. */
+  publicUrl: string
   /** The Todo authorization server, and the gateway's registration there. */
   issuer: string
   clientId: string
@@ -27,12 +26,18 @@ export interface GatewayAppOptions {
   log?: LogOption
 }
 
-/** Starts an Express 5 app with the gateway in it, on one SQLite file. */
-export async function startGateway(options: GatewayAppOptions): Promise<Running> {
-  const dataDir = openDataFolder(options.dataDir)
+/** Settings of the gateway's app. */
+export interface GatewayAppOptions extends Omit<TodoGatewayOptions, 'publicUrl'> {
+  /** A fixed port: it stands in the gateway's public URL. */
+  port: number
+  dataDir: string
+}
+
+/** The options of `createGateway` for the Todo team; `store` and `secrets` are still to be added. */
+export function todoGatewayOptions(options: TodoGatewayOptions) {
   const { apiUrl, workerSecret } = options
-  const gateway = createGateway({
-    publicUrl: `http://127.0.0.1:${options.port}`,
+  return {
+    publicUrl: options.publicUrl,
     downstream: {
       issuer: options.issuer,
       clientId: options.clientId,
@@ -49,17 +54,28 @@ export async function startGateway(options: GatewayAppOptions): Promise<Running>
         scopes: ['todos.read', 'todos.write'],
       },
     },
-    store: `sqlite:${join(dataDir, 'gateway.db')}`,
-    secrets: [readOrCreateSecret(dataDir, 'gateway-secret')],
     consent: { name: 'Todo, Inc.', texts: { 'scope:todos.read': 'See your todos', 'scope:todos.write': 'Add, complete and delete your todos' } },
     clients: { metadataDocuments: { dangerouslyAllowPrivateAddresses: options.allowLoopbackClientDocuments ?? false } },
-    log: options.log ?? 'stdout',
-  })
+    log: options.log ?? ('stdout' as const),
+  }
+}
 
-  const app = express()
+/** The same by environment, as a process of the demo gets it. */
+export function todoGatewayFrom(setting: Setting): Omit<TodoGatewayOptions, 'publicUrl'> {
+  return {
+    issuer: setting('ISSUER'),
+    clientId: setting('GATEWAY_CLIENT_ID'),
+    clientSecret: setting('GATEWAY_CLIENT_SECRET'),
+    apiUrl: setting('API_URL'),
+    runtimeUrl: setting('RUNTIME_URL'),
+    workerSecret: setting('WORKER_SECRET'),
+  }
+}
+
+/** Serves an app that has a gateway in it; 0: the kernel chooses the port. */
+export async function serveApp(app: Express, gateway: Gateway, port: number): Promise<Running> {
   app.disable('x-powered-by')
-  app.use(gateway)
-  const { server, url, close } = await listen(options.port)
+  const { server, url, close } = await listen(port)
   server.on('request', app)
   return {
     url,
@@ -70,18 +86,24 @@ export async function startGateway(options: GatewayAppOptions): Promise<Running>
   }
 }
 
+/** Starts an Express 5 app with the gateway in it, on one SQLite file. */
+export async function startGateway(options: GatewayAppOptions): Promise<Running> {
+  const dataDir = openDataFolder(options.dataDir)
+  const gateway = createGateway({
+    ...todoGatewayOptions({ ...options, publicUrl: `http://127.0.0.1:${options.port}` }),
+    store: `sqlite:${join(dataDir, 'gateway.db')}`,
+    secrets: [readOrCreateSecret(dataDir, 'gateway-secret')],
+  })
+  return serveApp(express().use(gateway), gateway, options.port)
+}
+
 if (import.meta.main) {
   const { values } = parseArgs({ options: { 'allow-loopback-client-documents': { type: 'boolean', default: false } } })
   await runAsProcess((setting) =>
     startGateway({
       port: Number(setting('PORT')),
       dataDir: setting('DATA_DIR'),
-      issuer: setting('ISSUER'),
-      clientId: setting('GATEWAY_CLIENT_ID'),
-      clientSecret: setting('GATEWAY_CLIENT_SECRET'),
-      apiUrl: setting('API_URL'),
-      runtimeUrl: setting('RUNTIME_URL'),
-      workerSecret: setting('WORKER_SECRET'),
+      ...todoGatewayFrom(setting),
       allowLoopbackClientDocuments: values['allow-loopback-client-documents'],
     }),
   )

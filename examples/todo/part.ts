@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { openSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 
 /** What is started as a process of its own. */
 export interface PartSettings {
@@ -20,8 +20,11 @@ export interface PartSettings {
 /** A running part. */
 export interface Part {
   name: string
-  /** Resolves when the process has ended. */
-  ended: Promise<void>
+  pid: number
+  /** Where it listens, by its own word; undefined of a part that tells nothing. */
+  url: string | undefined
+  /** Resolves when the process has ended, with how: `exit code 1`, `SIGKILL`. */
+  ended: Promise<string>
   /** Ends it and waits for its end. */
   stop(): Promise<void>
 }
@@ -41,15 +44,16 @@ export async function startPart(settings: PartSettings): Promise<Part> {
   // In a process group of its own, so that Ctrl-C reaches this program alone and the parts are stopped in order.
   const stdio = settings.tellsWhenListening ? (['ignore', output, output, 'ipc'] as const) : (['ignore', output, output] as const)
   const child = spawn(command, args, { env: { ...process.env, ...settings.env }, stdio: [...stdio], detached: true })
-  const ended = new Promise<void>((resolve, reject) => {
-    child.once('exit', () => resolve())
+  closeSync(output)
+  const ended = new Promise<string>((resolve, reject) => {
+    child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`))
     child.once('error', reject)
   })
-  const part = { name, ended, stop: () => stop(child, ended) }
+  const part: Part = { name, pid: child.pid ?? 0, url: undefined, ended, stop: () => stop(child, ended) }
   const fail = (why: string) => new Error(`The ${name} ${why}. The end of ${log}:\n${readFileSync(log, 'utf8').trimEnd().slice(-2000)}`)
   const over = new AbortController()
   try {
-    await Promise.race([
+    part.url = await Promise.race([
       whenReady(child, settings, over.signal),
       ended.then(() => Promise.reject(fail('ended before it was ready'))),
       once(AbortSignal.timeout(READY_WITHIN_MS), 'abort', { signal: over.signal }).then(() => Promise.reject(fail('did not become ready'))),
@@ -63,12 +67,13 @@ export async function startPart(settings: PartSettings): Promise<Part> {
   return part
 }
 
-async function whenReady(child: ChildProcess, { tellsWhenListening, isReady }: PartSettings, over: AbortSignal): Promise<void> {
-  if (tellsWhenListening) await once(child, 'message', { signal: over })
+async function whenReady(child: ChildProcess, { tellsWhenListening, isReady }: PartSettings, over: AbortSignal): Promise<string | undefined> {
+  const [told] = tellsWhenListening ? await once(child, 'message', { signal: over }) : []
   while (!over.aborted && !(await isReady().catch(() => false))) await new Promise((next) => setTimeout(next, 50))
+  return (told as { url: string } | undefined)?.url
 }
 
-async function stop(child: ChildProcess, ended: Promise<void>): Promise<void> {
+async function stop(child: ChildProcess, ended: Promise<string>): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return
   child.kill('SIGTERM')
   const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS)

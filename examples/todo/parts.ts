@@ -24,12 +24,35 @@ export function placesOf(port: number, dataDir: string): Places {
 const sample = join(import.meta.dirname, '../FastMCP.Sample')
 const portOf = (url: string) => new URL(url).port
 
-/** The parts in the order of their start. A local runtime is none: it lives in the gateway. */
+const secretsOf = (dataDir: string) => ({
+  worker: readOrCreateSecret(dataDir, 'worker-secret'),
+  registration: { GATEWAY_CLIENT_ID: 'emcy-gateway', GATEWAY_CLIENT_SECRET: readOrCreateSecret(dataDir, 'gateway-client-secret') },
+})
+
+const node = (file: string, ...args: string[]) => ({ command: process.execPath, args: [join(import.meta.dirname, file), ...args], tellsWhenListening: true })
+
+/** What a gateway's process has to know of the Todo team, as its environment. */
+export function gatewayEnv({ dataDir, authorizationServer, api, runtime }: Places, kind: RuntimeKind): Record<string, string> {
+  const { worker, registration } = secretsOf(dataDir)
+  return { ISSUER: authorizationServer, API_URL: api, RUNTIME_URL: kind === 'local' ? 'local' : runtime, WORKER_SECRET: worker, ...registration }
+}
+
+/** The parts in the order of their start. */
 export async function partsOf(places: Places, runtime: RuntimeKind): Promise<PartSettings[]> {
+  const gateway: PartSettings = {
+    ...node('gateway.ts', '--allow-loopback-client-documents'),
+    name: 'gateway',
+    env: { PORT: portOf(places.gateway), DATA_DIR: places.dataDir, ...gatewayEnv(places, runtime) },
+    log: join(places.dataDir, 'gateway.log'),
+    isReady: async () => (await json(`${places.gateway}/.well-known/oauth-protected-resource/mcp`)).resource === `${places.gateway}/mcp`,
+  }
+  return [...(await teamPartsOf(places, runtime)), gateway]
+}
+
+/** What the team has beside the gateway, in the order of its start. A local runtime is no part: it lives in the gateway. */
+export async function teamPartsOf(places: Places, runtime: RuntimeKind): Promise<PartSettings[]> {
   const { dataDir } = places
-  const workerSecret = readOrCreateSecret(dataDir, 'worker-secret')
-  const registration = { GATEWAY_CLIENT_ID: 'emcy-gateway', GATEWAY_CLIENT_SECRET: readOrCreateSecret(dataDir, 'gateway-client-secret') }
-  const node = (file: string, ...args: string[]) => ({ command: process.execPath, args: [join(import.meta.dirname, file), ...args], tellsWhenListening: true })
+  const { worker: workerSecret, registration } = secretsOf(dataDir)
   const logOf = (name: string) => join(dataDir, `${name}.log`)
 
   const authorizationServer: PartSettings = {
@@ -62,23 +85,8 @@ export async function partsOf(places: Places, runtime: RuntimeKind): Promise<Par
     log: logOf('runtime'),
     isReady: () => takesOnlySecret(places.runtime, workerSecret),
   })
-  const gateway: PartSettings = {
-    ...node('gateway.ts', '--allow-loopback-client-documents'),
-    name: 'gateway',
-    env: {
-      PORT: portOf(places.gateway),
-      DATA_DIR: dataDir,
-      ISSUER: places.authorizationServer,
-      API_URL: places.api,
-      RUNTIME_URL: runtime === 'local' ? 'local' : places.runtime,
-      WORKER_SECRET: workerSecret,
-      ...registration,
-    },
-    log: logOf('gateway'),
-    isReady: async () => (await json(`${places.gateway}/.well-known/oauth-protected-resource/mcp`)).resource === `${places.gateway}/mcp`,
-  }
   const runtimes = { sdk: async () => [sdkRuntime], fastmcp: async () => [await fastMcpRuntime()], local: async () => [] }
-  return [authorizationServer, api, ...(await runtimes[runtime]()), gateway]
+  return [authorizationServer, api, ...(await runtimes[runtime]())]
 }
 
 async function json(url: string): Promise<Record<string, unknown>> {

@@ -1,49 +1,28 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { type ExampleProcess, startExample } from './example-process.ts'
 import { fourPorts } from './four-ports.ts'
 
 const main = join(import.meta.dirname, '../../examples/todo/main.ts')
 
 let dataDir: string
 let port: number
-let demo: ChildProcess | undefined
+let demo: ExampleProcess | undefined
 
 beforeEach(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'todo-demo-'))
   port = await fourPorts()
 })
 afterEach(async () => {
-  await stopDemo()
+  await demo?.stop()
   await rm(dataDir, { recursive: true })
 })
 
-/** Starts the demo; `lines` grows with its output. */
-function startDemo(...args: string[]) {
-  const lines: string[] = []
-  const child = spawn(process.execPath, [main, ...args], {
-    env: { ...process.env, NODE_OPTIONS: '', PORT: String(port), DATA_DIR: dataDir },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  demo = child
-  for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on('line', (line) => lines.push(line))
-  const ended = once(child, 'close').then(([code]) => code as number)
-  const ready = new Promise<void>((resolve, reject) => {
-    createInterface({ input: child.stdout }).on('line', (line) => line === `Emcy Gateway ready http://127.0.0.1:${port}/mcp` && resolve())
-    void ended.then((code) => reject(new Error(`the demo ended with ${code}:\n${lines.join('\n')}`)))
-  })
-  ready.catch(() => {})
-  return { lines, ended, ready }
-}
-
-async function stopDemo(): Promise<void> {
-  if (demo === undefined || demo.exitCode !== null || demo.signalCode !== null) return
-  demo.kill('SIGTERM')
-  await once(demo, 'close')
+function startDemo(...args: string[]): ExampleProcess {
+  demo = startExample(main, args, { PORT: String(port), DATA_DIR: dataDir })
+  return demo
 }
 
 describe('npm start', () => {
@@ -61,12 +40,11 @@ describe('npm start', () => {
 
   it('names a port that is taken, and starts nothing', async () => {
     const first = startDemo()
-    await first.ready
-    const running = demo
+    await first.line(new RegExp(`^Emcy Gateway ready http://127\\.0\\.0\\.1:${port}/mcp$`))
     const second = startDemo()
     expect(await second.ended).toBe(1)
     expect(second.lines).toEqual([`Port ${port} is in use: stop what listens there, or choose others with PORT=…`])
-    demo = running
+    demo = first
   }, 60_000)
 
   it('explains itself when it is asked for what it does not have', async () => {
