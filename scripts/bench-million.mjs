@@ -1,9 +1,7 @@
 // What a million connections cost against a thousand, in Redis and in PostgreSQL: latency of a check and of a whole tools/call, memory a connection, time of a key rotation.
 // Both sizes stand on servers of their own at the same time and take turns in short slices, so that a busy moment of the machine hits both alike. Not part of npm test.
 // BENCH_CONNECTIONS and BENCH_SECONDS make it shorter; --write puts the figures into docs/reference/measurements.md.
-import { fork } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -22,7 +20,7 @@ import { startPostgres } from '../packages/gateway/test/servers/sql.ts'
 import { freePorts } from '../test/harness/ports.ts'
 import { connectionMaker, issuer } from './bench/connections-made.mjs'
 import { writeMeasurements } from './bench/measurements-page.mjs'
-import { root } from './run.mjs'
+import { start, started, stopParts } from './bench/parts.mjs'
 
 const many = Number(process.env.BENCH_CONNECTIONS ?? 1_000_000)
 const seconds = Number(process.env.BENCH_SECONDS ?? 60)
@@ -31,7 +29,6 @@ const inFlight = 4
 const sliceMs = 500
 const batch = 2_000
 const [oldSecret, newSecret] = [randomBytes(32).toString('base64url'), randomBytes(32).toString('base64url')]
-const children = []
 const servers = []
 
 const backends = {
@@ -89,21 +86,6 @@ const backends = {
   },
 }
 
-/** Starts a module of the bench and waits until it says where it listens. */
-async function start(file, env = {}) {
-  const child = fork(join(root, file), [], { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
-  children.push(child)
-  const died = once(child, 'exit').then(([code]) => Promise.reject(new Error(`${file} ended with ${code}`)))
-  died.catch(() => {})
-  const ask = async (message) => {
-    const answer = Promise.race([once(child, 'message'), died])
-    child.send(message)
-    return (await answer)[0]
-  }
-  const [{ url }] = await Promise.race([once(child, 'message'), died])
-  return { url, ask }
-}
-
 const quantile = (values, q) => {
   const sorted = [...values].sort((a, b) => a - b)
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))]
@@ -150,17 +132,13 @@ async function fill(size, publicUrl, deployments) {
 
 /** Does something while the gateways of both sizes run: those of the two backends have the same ports. */
 async function withEdges(pair, work) {
-  const before = children.length
+  const before = started()
   for (const each of pair) {
     const env = { PUBLIC_URL: each.publicUrl, STORE: each.url, ISSUER: issuer, SECRETS: `${newSecret},${oldSecret}` }
     each.edge = await start('scripts/bench/million-edge.mjs', env)
   }
   await work()
-  for (const child of children.slice(before)) {
-    const gone = once(child, 'exit')
-    child.kill()
-    await gone
-  }
+  await stopParts(before)
 }
 
 /** The check as the front door does it: connection and grant in one round trip. One after the other, so that nothing but the store counts. */
@@ -190,7 +168,7 @@ async function measure(name, pair, load) {
     found.bytes[each.size] = ((await each.backend.bytes(each.port, each.url)) - each.empty) / each.size
   }
   const until = performance.now() + seconds * 1000
-  for (let round = -2; performance.now() < until; round++) {
+  for (let round = -2; round < 1 || performance.now() < until; round++) {
     for (const each of pair) {
       const took = await checks(each, each.tokens, sliceMs)
       const result = await load.ask({ url: each.edge.url, tokensFile: each.tokensFile, concurrency: inFlight, milliseconds: sliceMs })
@@ -295,13 +273,7 @@ try {
     for (const { store } of pair) await store.close()
   }
 } finally {
-  for (const child of children) {
-    if (child.exitCode === null && child.signalCode === null) {
-      const gone = once(child, 'exit')
-      child.kill()
-      await gone
-    }
-  }
+  await stopParts()
   for (const server of servers) await server.remove()
   await rm(folder, { recursive: true, force: true })
 }

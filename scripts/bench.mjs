@@ -1,34 +1,16 @@
 // Compares, in one interleaved run, a runtime called directly, bare express + http-proxy-middleware, and the full edge on two stores. Every part is a process
 // of its own; slices are short and go round, so that a busy moment of the machine hits all variants alike. BENCH_SECONDS and BENCH_CONCURRENCY change the run.
-import { fork } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePorts } from '../test/harness/ports.ts'
 import { ScriptedClient } from '../test/harness/scripted-client.ts'
-import { root } from './run.mjs'
+import { start, stopParts } from './bench/parts.mjs'
 
 const seconds = Number(process.env.BENCH_SECONDS ?? 60)
 const concurrency = Number(process.env.BENCH_CONCURRENCY ?? 16)
 const sliceMs = 500
-const children = []
-
-/** Starts a module and waits until it says where it listens. */
-async function start(file, env = {}) {
-  const child = fork(join(root, file), [], { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
-  children.push(child)
-  const died = once(child, 'exit').then(([code]) => Promise.reject(new Error(`${file} ended with ${code}`)))
-  died.catch(() => {})
-  const ask = async (message) => {
-    const answer = Promise.race([once(child, 'message'), died])
-    child.send(message)
-    return (await answer)[0]
-  }
-  const [{ url }] = await Promise.race([once(child, 'message'), died])
-  return { url, ask }
-}
 
 const dataDir = await mkdtemp(join(tmpdir(), 'emcy-bench-'))
 try {
@@ -99,10 +81,6 @@ try {
   }
   console.log('\nCPU: of the measured process alone (for direct: of the runtime).')
 } finally {
-  for (const child of children) {
-    const gone = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined
-    child.kill()
-    await gone
-  }
+  await stopParts()
   await rm(dataDir, { recursive: true, force: true })
 }

@@ -12,6 +12,7 @@ import { defaultEndpoints, defaultLimits } from '../../src/options/options.ts'
 import { defaultTokens } from '../../src/options/tokens.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import type { Store } from '../../src/store/store.ts'
+import { providerAt } from '../grants/given.ts'
 import { type Browser, clientRedirect, type Page } from './browser.ts'
 import { type DownstreamServer, listen, startDownstreamServer, stop } from './downstream-server.ts'
 
@@ -232,24 +233,7 @@ function testConfig(issuer: string, downstream: string, options: WorldOptions): 
     loopback: true,
     endpoints: defaultEndpoints,
     providers: {
-      default: {
-        id: 'default',
-        issuer: downstream,
-        endpoints: undefined,
-        clientId: 'gateway',
-        clientSecret: 'gateway-secret',
-        clientAuthentication: undefined,
-        scopes: ['openid', 'todos.read', 'todos.write'],
-        resource: undefined,
-        audience: undefined,
-        scopeMap: {},
-        authorizeParams: {},
-        tokenParams: {},
-        identity: 'id_token',
-        refreshAheadSeconds: 60,
-        timeoutSeconds: 10,
-        ...options.provider,
-      },
+      default: providerAt(downstream, { clientSecret: 'gateway-secret', ...options.provider }),
     },
     servers: { mcp: testServer(issuer, 'mcp', options.server ?? {}), ...Object.fromEntries(more) },
     clients: clientsConfig(),

@@ -1,18 +1,13 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, describe, expect, it } from '@jest/globals'
+import { describe, expect, it } from '@jest/globals'
 import { checkAccessToken, newConnectionId, noteUse, openConnection, redeemCode, refreshTokens } from '../../src/connections/connections.ts'
 import { StoreUnavailable } from '../../src/errors/errors.ts'
 import { ownGrantKey, sharedGrantKey } from '../../src/grants/grant-key.ts'
 import { changeGrant, readGrant, readGrantTokens, saveGrant } from '../../src/grants/grants.ts'
 import { createKeyRing } from '../../src/keys/key-ring.ts'
 import { type RotationProgress, rotateKeys } from '../../src/rotation/rotate-keys.ts'
-import { memoryStore } from '../../src/store/memory.ts'
 import { recordKey } from '../../src/store/schema.ts'
-import { sqliteStore } from '../../src/store/sqlite.ts'
-import type { Store } from '../../src/store/store.ts'
 import { alice, authorization, clientId, type Given, given, tokens, verifier } from '../connections/given.ts'
+import { stores } from '../connections/stores.ts'
 
 const [oldSecret, newSecret, oldestSecret] = ['old', 'new', 'oldest'].map((name) => `the ${name} secret, at least thirty-two characters`) as [
   string,
@@ -24,13 +19,6 @@ const rings = {
   during: createKeyRing([newSecret, oldSecret]),
   after: createKeyRing([newSecret]),
 }
-
-const folder = mkdtempSync(join(tmpdir(), 'emcy-rotate-'))
-const opened: Store[] = []
-afterAll(async () => {
-  for (const store of opened) await store.close()
-  rmSync(folder, { recursive: true })
-})
 
 interface SignedIn {
   id: string
@@ -66,18 +54,6 @@ async function expectOpen(deps: Given, all: SignedIn[], keys: Given['keys']): Pr
     if (previous) for (const sealed of [previous.sealedAccess, previous.sealedRefresh]) expect(keys.open(sealed, recordKey('connection', id))).toMatch(/^emcy_/)
   }
 }
-
-const stores: [string, (clock: () => number) => Store][] = [
-  ['memory', (clock) => memoryStore({ clock })],
-  [
-    'sqlite',
-    (clock) => {
-      const store = sqliteStore(join(folder, `${opened.length}.db`), { clock })
-      opened.push(store)
-      return store
-    },
-  ],
-]
 
 describe.each(stores)('a rotation in a %s store', (_name, open) => {
   it('seals grants, own and shared, and remembered answers under the first secret, and says so', async () => {

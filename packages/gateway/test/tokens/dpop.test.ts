@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import type { Store } from '../../src/store/store.ts'
+import { noting } from './noting-store.ts'
 import { basic, newProofKey, type ProofKey, secrets, startTokenWorld, type TokenWorld, verifier } from './world.ts'
 
 let world: TokenWorld
@@ -8,17 +9,7 @@ let key: ProofKey
 let other: ProofKey
 const operations: string[] = []
 beforeAll(async () => {
-  const around = (store: Store) =>
-    new Proxy(store, {
-      get(target, name) {
-        const value = Reflect.get(target, name)
-        if (typeof value !== 'function' || name === 'close') return value
-        return (...given: unknown[]) => {
-          operations.push(`${String(name)} ${String(given[0]).split(':')[0]}`)
-          return value.apply(target, given)
-        }
-      },
-    })
+  const around = (store: Store) => noting(store, operations)
   world = await startTokenWorld({ servers: { mcp: { grants: 'none' } }, around })
   key = await newProofKey()
   other = await newProofKey('EdDSA')

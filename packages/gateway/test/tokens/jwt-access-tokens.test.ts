@@ -2,6 +2,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { createLocalJWKSet, createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose'
 import type { Store } from '../../src/store/store.ts'
+import { noting } from './noting-store.ts'
 import { basic, newProofKey, serviceSecret, startTokenWorld, type TokenWorld } from './world.ts'
 
 const jwkOf = (pair: { privateKey: { export(options: { format: 'jwk' }): object } }) => pair.privateKey.export({ format: 'jwk' }) as Record<string, string>
@@ -12,17 +13,7 @@ const rsa = jwkOf(generateKeyPairSync('rsa', { modulusLength: 2048 }))
 let world: TokenWorld
 const operations: string[] = []
 beforeAll(async () => {
-  const around = (store: Store) =>
-    new Proxy(store, {
-      get(target, name) {
-        const value = Reflect.get(target, name)
-        if (typeof value !== 'function' || name === 'close') return value
-        return (...given: unknown[]) => {
-          operations.push(`${String(name)} ${String(given[0]).split(':')[0]}`)
-          return value.apply(target, given)
-        }
-      },
-    })
+  const around = (store: Store) => noting(store, operations)
   world = await startTokenWorld({ servers: { mcp: { grants: 'none' } }, gateway: { tokens: { accessTokenFormat: 'jwt', signingKeys: [ec, ed] } }, around })
 })
 afterAll(() => world.close())
