@@ -8,7 +8,7 @@ import { type ExpectedUser, expectedUser, hostIdentity } from './expected-user.t
 import { finish } from './finish.ts'
 import type { FrontDeps } from './front-deps.ts'
 import { readAuthorizationParams } from './parameters.ts'
-import { newPendingId, type PendingRequest, savePending } from './pending.ts'
+import { beginPending, newPendingId, type PendingRequest, savePending } from './pending.ts'
 import { isApproved, withRefusedScopes } from './remembered.ts'
 import { checkRequest, responseModeOf } from './request-checks.ts'
 import { type ClientRequest, requestedRedirectUri, requestOfClient } from './requested-client.ts'
@@ -68,12 +68,11 @@ async function nextStop(deps: FrontDeps, res: ServerResponse, begun: Begun, requ
   return toConsentPage(deps, res, begun)
 }
 
-async function toConsentPage(deps: FrontDeps, res: ServerResponse, { request, user }: Begun): Promise<string> {
+function toConsentPage(deps: FrontDeps, res: ServerResponse, { request, user }: Begun): string {
   const id = newPendingId(deps)
   const secret = deps.random(32)
-  await savePending(deps, { id, phase: 'consent', request, browser: fingerprint(secret), expected: user, decision: undefined })
   setTransactionCookie(deps, res, 'page', id, secret)
-  return consentUrl(deps, id)
+  return consentUrl(deps, beginPending(deps, { id, request, browser: fingerprint(secret), expected: user }))
 }
 
 async function withoutPage(deps: FrontDeps, res: ServerResponse, { client, server, request }: Begun, user: ExpectedUser): Promise<string> {
@@ -89,8 +88,8 @@ async function withoutPage(deps: FrontDeps, res: ServerResponse, { client, serve
 }
 
 /** Where a transaction's consent page stands. */
-export function consentUrl(deps: Pick<FrontDeps, 'config'>, id: string): string {
-  return `${deps.config.issuer}${deps.config.endpoints.consent}?transaction=${id}`
+export function consentUrl(deps: Pick<FrontDeps, 'config'>, name: string): string {
+  return `${deps.config.issuer}${deps.config.endpoints.consent}?transaction=${name}`
 }
 
 function logStep(deps: FrontDeps, { client, request, user }: Begun, outcome: string, requestId: string): void {

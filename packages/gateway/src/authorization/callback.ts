@@ -20,7 +20,7 @@ import { type ExpectedUser, expectedUser } from './expected-user.ts'
 import { finish } from './finish.ts'
 import type { FrontDeps } from './front-deps.ts'
 import { notices, sendNotice } from './notices.ts'
-import { newPendingId, openSecrets, type Pending, readPending, savePending, takePending } from './pending.ts'
+import { findPending, newPendingId, openSecrets, type Pending, savePending, takePending } from './pending.ts'
 import { refusalOf } from './provider-refusal.ts'
 import { rememberApproval } from './remembered.ts'
 import { sendOn } from './send-on.ts'
@@ -74,7 +74,7 @@ async function ownTransaction(deps: FrontDeps, req: IncomingMessage): Promise<Pe
   if (req.headers.cookie === undefined) return notices.noCookies
   const cookie = readTransactionCookie(deps, req, 'state', id)
   if (cookie === undefined || !sameFingerprint(fingerprint(cookie), fingerprint(state))) return notices.otherBrowser
-  const pending = await readPending(deps, id)
+  const pending = await findPending(deps, id)
   if (pending?.phase !== 'downstream') return notices.gone
   const { leg } = openSecrets(deps, pending)
   return leg && sameFingerprint(fingerprint(leg.state), fingerprint(state)) ? pending : notices.gone

@@ -17,7 +17,8 @@ import { scopeChoices } from './scope-choice.ts'
 
 /** What the consent page asks. */
 export interface ConsentQuestion {
-  pendingId: string
+  /** What names the transaction. */
+  transaction: string
   client: Client
   server: ServerConfig
   request: PendingRequest
@@ -55,7 +56,7 @@ export async function consentPage(deps: PageDeps, requestId: string, question: C
   }
   const inner = (await customBody(deps, requestId, question, parts)) ?? html`${Object.values(parts)}`
   const body = html`<form method="post" action="${question.action}" aria-labelledby="question">
-<input type="hidden" name="transaction" value="${question.pendingId}">
+<input type="hidden" name="transaction" value="${question.transaction}">
 <input type="hidden" name="token" value="${question.formToken}">
 ${inner}
 </form>`

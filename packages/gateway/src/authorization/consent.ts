@@ -19,18 +19,18 @@ import { setTransactionCookie } from './transaction-cookies.ts'
 export async function showConsent(deps: FrontDeps, req: IncomingMessage, res: ServerResponse, requestId: string): Promise<void> {
   const transaction = await openTransaction(deps, req, parseParams(queryOf(req)))
   if ('status' in transaction) return sendNotice(res, deps.config, transaction)
-  const { pending, client, server, secret } = transaction
+  const { name, pending, client, server, secret } = transaction
   const { goOn, signedIn } = openSecrets(deps, pending)
   if (goOn !== undefined) return sendAnsweredAlready(res, deps.config, pending, goOn)
   const user = signedIn?.identity ?? (await expectedUser(deps, req, server))
   const page = await consentPage(deps, requestId, {
-    pendingId: pending.id,
+    transaction: name,
     client,
     server,
     request: pending.request,
     account: user && (user.name ?? user.sub),
     confirms: signedIn !== undefined,
-    logo: clientLogoUrl(deps, pending.id, client),
+    logo: clientLogoUrl(deps, name, client),
     action: deps.config.issuer + deps.config.endpoints.consent,
     formToken: formToken(deps, 'consent', pending.id, secret),
   })

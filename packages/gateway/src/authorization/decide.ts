@@ -45,7 +45,7 @@ type Decided = Promise<Pending | Notice | undefined>
 async function deny(deps: FrontDeps, { pending, server }: OpenTransaction): Decided {
   const { request } = pending
   const goOn = errorResponse(deps.config, request, new OAuthError('access_denied', 'The user denied the request.'))
-  const decided = await decidePending(deps, pending.id, { phase: 'answered', decision: 'deny', secrets: { goOn } })
+  const decided = await decidePending(deps, pending, { phase: 'answered', decision: 'deny', secrets: { goOn } })
   if (decided?.won && request.pushed !== undefined) await usePushed(deps, request.pushed, pending.id)
   const { signedIn } = openSecrets(deps, pending)
   if (decided?.won && signedIn) await releaseTokens(deps, server.provider as string, signedIn.identity, signedIn.tokens.refreshToken)
@@ -62,7 +62,7 @@ async function allow(deps: FrontDeps, req: IncomingMessage, res: ServerResponse,
   }
   if (server.provider !== undefined) {
     const { leg, goOn } = await startDownstream(deps, pending.id, server.provider, pending.request)
-    const decided = await decidePending(deps, pending.id, { phase: 'downstream', decision: 'allow', secrets: { leg, goOn }, scopes: pending.request.scopes })
+    const decided = await decidePending(deps, pending, { phase: 'downstream', decision: 'allow', secrets: { leg, goOn }, scopes: pending.request.scopes })
     return decided?.pending
   }
   const user = await expectedUser(deps, req, server)
@@ -75,7 +75,7 @@ async function allow(deps: FrontDeps, req: IncomingMessage, res: ServerResponse,
 /** Of two that allow at the same moment one code leaves; the other's connection ends before anyone has heard of it. */
 async function allowAndFinish(deps: FrontDeps, pending: Pending, finished: Finished): Decided {
   const opened = await finish(deps, finished)
-  const decided = await decidePending(deps, pending.id, { phase: 'answered', decision: 'allow', secrets: { goOn: opened.url }, scopes: pending.request.scopes })
+  const decided = await decidePending(deps, pending, { phase: 'answered', decision: 'allow', secrets: { goOn: opened.url }, scopes: pending.request.scopes })
   if (!decided?.won) await undoFinish(deps, opened)
   else if (finished.identity) await rememberApproval(deps, finished.client, finished.request, subjectKey(finished.identity))
   return decided?.pending

@@ -5,12 +5,12 @@ import { sendJson } from '../http/respond.ts'
 import type { FrontDeps } from './front-deps.ts'
 import { type AuthorizationParams, readAuthorizationParams } from './parameters.ts'
 import { provedKey } from './proved-key.ts'
-import { pushedSeconds, savePushed } from './pushed-requests.ts'
+import { pushedSeconds, sealPushed } from './pushed-requests.ts'
 import { checkRequest } from './request-checks.ts'
 import { requestedRedirectUri } from './requested-client.ts'
 
-// Of the client's authentication, and no part of what it asks for; and what is written anew below.
-const notKept = ['client_secret', 'client_assertion', 'client_assertion_type', 'client_id', 'dpop_jkt']
+// All that /authorize looks at, but for what is written anew below: not the client's authentication, and nothing that nobody knows.
+const kept = ['response_type', 'response_mode', 'redirect_uri', 'scope', 'state', 'code_challenge', 'code_challenge_method', 'prompt', 'login_hint']
 
 /**
  * POST /par (RFC 9126): a client puts its authorization request here and gets a reference to it for the browser. Everything is checked as at /authorize, so that whoever made a mistake
@@ -31,13 +31,13 @@ export async function par(deps: FrontDeps, req: IncomingMessage, res: ServerResp
   if (proved !== undefined && dpopJkt !== undefined && proved !== dpopJkt) {
     throw new OAuthError('invalid_dpop_proof', 'The dpop_jkt is not that of the DPoP proof.')
   }
-  const requestUri = await savePushed(deps, client.clientId, kept(given, client.clientId, proved ?? dpopJkt))
+  const requestUri = sealPushed(deps, client.clientId, queryOfRequest(given, client.clientId, proved ?? dpopJkt))
   deps.log.write({ event: 'authorization.request', level: 'info', outcome: 'pushed', requestId, clientId: client.clientId, server: server.id, scopes })
   sendJson(res, 201, { request_uri: requestUri, expires_in: pushedSeconds })
 }
 
-function kept({ params, resources }: AuthorizationParams, clientId: string, jkt: string | undefined): string {
-  const query = new URLSearchParams([...params.entries()].filter(([name]) => !notKept.includes(name)))
+function queryOfRequest({ params, resources }: AuthorizationParams, clientId: string, jkt: string | undefined): string {
+  const query = new URLSearchParams([...params.entries()].filter(([name]) => kept.includes(name)))
   query.set('client_id', clientId)
   if (jkt !== undefined) query.set('dpop_jkt', jkt)
   for (const resource of resources) query.append('resource', resource)

@@ -3,16 +3,21 @@ import { OAuthError } from '../errors/oauth-error.ts'
 import { changeRecord, readRecord } from '../store/records.ts'
 import { recordKey } from '../store/schema.ts'
 
-/** An authorization request that its client pushed (RFC 9126). */
+/** An authorization request that its client pushed (RFC 9126), as it stands sealed in its `request_uri`. */
 interface PushedRequest {
-  v: 1
+  id: string
   clientId: string
   /** The parameters as a query string. */
   query: string
   /** Until when it can begin a transaction, in milliseconds since the epoch. */
   expiresAt: number
+}
+
+/** What is stored of a pushed request, once there is something to remember. */
+interface UsedRequest {
+  v: 1
   /** The one transaction that got a code by it, or was denied. */
-  usedBy: string | undefined
+  usedBy: string
 }
 
 /** A pushed request that was found. */
@@ -21,24 +26,27 @@ export interface FoundRequest {
   query: string
 }
 
-type PushedDeps = Pick<Deps, 'store' | 'clock' | 'random'>
+type PushedDeps = Pick<Deps, 'store' | 'clock' | 'random' | 'keys'>
 
 /** How long a `request_uri` can be used. */
 export const pushedSeconds = 120
 // Beyond that, for as long as the longest transaction that began with it can take: three legs of ten minutes, and some.
 const keptMs = 2_400_000
 const prefix = 'urn:ietf:params:oauth:request_uri:'
+const sealedName = 'pushed request'
+// Sealed it becomes a third longer, and has to fit into a URL that servers and proxies take.
+const longestQuery = 6_000
 
 /**
- * Keeps a request.
+ * Puts a request into a `request_uri`: all of it, sealed, with 256 random bits (RFC 9126 §2.2). A public client proves nothing here, so what it pushes is not stored before
+ * someone has decided (docs/decisions/0007-requests-in-the-url.md).
  *
- * @returns its `request_uri`, which holds 256 random bits (RFC 9126 §2.2)
+ * @throws OAuthError `invalid_request` for one that is too long
  */
-export async function savePushed(deps: PushedDeps, clientId: string, query: string): Promise<string> {
-  const id = deps.random(32)
-  const record: PushedRequest = { v: 1, clientId, query, expiresAt: deps.clock() + pushedSeconds * 1000, usedBy: undefined }
-  await deps.store.set(recordKey('pushed', id), JSON.stringify(record), keptMs)
-  return prefix + id
+export function sealPushed(deps: PushedDeps, clientId: string, query: string): string {
+  if (query.length > longestQuery) throw new OAuthError('invalid_request', `The request is longer than ${longestQuery} characters.`)
+  const pushed: PushedRequest = { id: deps.random(32), clientId, query, expiresAt: deps.clock() + pushedSeconds * 1000 }
+  return prefix + deps.keys.seal(JSON.stringify(pushed), sealedName)
 }
 
 /**
@@ -50,10 +58,11 @@ export async function savePushed(deps: PushedDeps, clientId: string, query: stri
  */
 export async function findPushed(deps: PushedDeps, requestUri: string, clientId: string): Promise<FoundRequest | undefined> {
   if (!requestUri.startsWith(prefix)) return undefined
-  const id = requestUri.slice(prefix.length)
-  const pushed = /^[\w-]{43}$/.test(id) ? (await readRecord<PushedRequest>(deps.store, 'pushed', recordKey('pushed', id)))?.value : undefined
-  if (!pushed || pushed.clientId !== clientId || pushed.usedBy !== undefined || pushed.expiresAt <= deps.clock()) throw requestIsOver()
-  return { id, query: pushed.query }
+  const opened = deps.keys.open(requestUri.slice(prefix.length), sealedName)
+  const pushed = opened === undefined ? undefined : (JSON.parse(opened) as PushedRequest)
+  if (!pushed || pushed.clientId !== clientId || pushed.expiresAt <= deps.clock()) throw requestIsOver()
+  if (await readRecord<UsedRequest>(deps.store, 'pushed', recordKey('pushed', pushed.id))) throw requestIsOver()
+  return { id: pushed.id, query: pushed.query }
 }
 
 /**
@@ -62,9 +71,9 @@ export async function findPushed(deps: PushedDeps, requestUri: string, clientId:
  * @returns whether it was this one
  */
 export function usePushed(deps: PushedDeps, id: string, transaction: string): Promise<boolean> {
-  return changeRecord<PushedRequest, boolean>(deps.store, 'pushed', recordKey('pushed', id), (current) => {
-    if (!current || current.usedBy !== undefined) return { do: 'keep', answer: current?.usedBy === transaction }
-    return { do: 'write', next: { ...current, usedBy: transaction }, ttlMs: keptMs, answer: true }
+  return changeRecord<UsedRequest, boolean>(deps.store, 'pushed', recordKey('pushed', id), (used) => {
+    if (used) return { do: 'keep', answer: used.usedBy === transaction }
+    return { do: 'write', next: { v: 1, usedBy: transaction }, ttlMs: keptMs, answer: true }
   })
 }
 

@@ -76,7 +76,7 @@ function checkPkce({ params }: AuthorizationParams): string {
 
 function checkState({ params }: AuthorizationParams): string | undefined {
   const state = params.get('state')
-  if (state !== undefined && state.length > longestState) throw new OAuthError('invalid_request', `The state is longer than ${longestState} characters.`)
+  if (state !== undefined && Buffer.byteLength(state) > longestState) throw new OAuthError('invalid_request', `The state is longer than ${longestState} bytes.`)
   return state
 }
 

@@ -8,11 +8,13 @@ import type { Params } from '../http/params.ts'
 import { fingerprint, sameFingerprint } from '../keys/fingerprint.ts'
 import type { FrontDeps } from './front-deps.ts'
 import { type Notice, notices } from './notices.ts'
-import { isPendingId, type Pending, readPending } from './pending.ts'
+import { findPending, type Pending } from './pending.ts'
 import { readTransactionCookie } from './transaction-cookies.ts'
 
 /** A transaction as the browser that began it may see it. */
 export interface OpenTransaction {
+  /** What names it in our URLs and forms. */
+  name: string
   pending: Pending
   client: Client
   server: ServerConfig
@@ -22,9 +24,9 @@ export interface OpenTransaction {
 
 /** The transaction that a request names, if this browser began it. */
 export async function openTransaction(deps: FrontDeps, req: IncomingMessage, params: Params): Promise<OpenTransaction | Notice> {
-  const id = params.get('transaction')
-  const pending = isPendingId(id) ? await readPending(deps, id) : undefined
-  if (!pending) return notices.gone
+  const name = params.get('transaction')
+  const pending = await findPending(deps, name)
+  if (!pending || name === undefined) return notices.gone
   const secret = readTransactionCookie(deps, req, 'page', pending.id)
   if (req.headers.cookie === undefined) return notices.noCookies
   if (secret === undefined || pending.browser === undefined || !sameFingerprint(fingerprint(secret), pending.browser)) return notices.otherBrowser
@@ -35,5 +37,5 @@ export async function openTransaction(deps: FrontDeps, req: IncomingMessage, par
   if (!checkRedirectUri(client, pending.request.redirectUri)) {
     throw new OAuthError('invalid_request', 'The redirect_uri is not one that this client registered.')
   }
-  return { pending, client, server, secret }
+  return { name, pending, client, server, secret }
 }

@@ -5,6 +5,7 @@ import { readRecord } from '../store/records.ts'
 import { recordKey } from '../store/schema.ts'
 import type { Client } from './client.ts'
 import { freshnessMs } from './freshness.ts'
+import { keepFetched } from './kept-fetch.ts'
 import { chargeFetch, guardedGet } from './metadata-document.ts'
 
 /** A cached key set of a client's `jwks_uri`. */
@@ -66,7 +67,7 @@ async function fetchKeys(deps: KeyDeps, jwksUri: string): Promise<CachedKeys> {
   if (!jwks) throw new OAuthError('invalid_client', 'The jwks_uri did not answer with a key set.', { reason: `status ${response.status}` })
   const now = deps.clock()
   const record: CachedKeys = { v: 1, jwks, fetchedAt: now, freshUntil: now + freshnessMs(response.headers, now) }
-  await deps.store.set(keysKey(jwksUri), JSON.stringify(record), keptMs)
+  await keepFetched(deps, 'keys', keysKey(jwksUri), JSON.stringify(record), keptMs)
   return record
 }
 

@@ -3,6 +3,7 @@ import { GuardedFetchError } from '../http/guarded-fetch.ts'
 import { readRecord } from '../store/records.ts'
 import { recordKey } from '../store/schema.ts'
 import type { Client } from './client.ts'
+import { keepFetched } from './kept-fetch.ts'
 import { chargeFetch, DocumentUnavailable } from './metadata-document.ts'
 
 /** An image as it is served. */
@@ -61,7 +62,7 @@ async function fetchAndKeep(deps: LogoDeps, logoUri: string): Promise<CachedLogo
   const logo = await fetchLogo(deps, logoUri)
   const life = logo ? keptMs : againMs
   const record: CachedLogo = { v: 1, type: logo?.type, data: logo?.bytes.toString('base64') ?? '', freshUntil: deps.clock() + life }
-  await deps.store.set(logoKey(logoUri), JSON.stringify(record), life)
+  await keepFetched(deps, 'logo', logoKey(logoUri), JSON.stringify(record), life)
   return record
 }
 

@@ -7,6 +7,7 @@ import type { Client, ClientAuthMethod } from './client.ts'
 import { type ClientMetadata, displayName, parseClientMetadata, sharedMembers } from './client-metadata.ts'
 import { type DocumentOptions, documentUrlProblem, isDocumentId, trustInHost } from './document-url.ts'
 import { freshnessMs } from './freshness.ts'
+import { keepFetched } from './kept-fetch.ts'
 import { metadataHash } from './metadata-hash.ts'
 import { isAcceptableRedirectUri } from './redirect-uri.ts'
 
@@ -118,7 +119,7 @@ async function fetchDocument(deps: DocumentDeps, clientId: string): Promise<Clie
   const client = judgeDocument(clientId, response)
   const now = deps.clock()
   const record: CachedDocument = { v: 1, client, freshUntil: now + freshnessMs(response.headers, now) }
-  await deps.store.set(documentKey(clientId), JSON.stringify(record), keptMs)
+  await keepFetched(deps, 'document', documentKey(clientId), JSON.stringify(record), keptMs)
   return client
 }
 
@@ -143,7 +144,8 @@ export async function guardedGet(deps: Pick<Deps, 'guardedFetch'>, url: string, 
     return await deps.guardedFetch(url, { maxBytes: bytes, timeoutMs, accept: 'application/json' })
   } catch (error) {
     if (!(error instanceof GuardedFetchError)) throw error
-    if (error.failure === 'timeout' || error.failure === 'failed') throw new DocumentUnavailable(error.message, error)
+    // A name of our inside looks like one that does not exist: strangers must not learn here which of its names there are.
+    if (error.failure === 'timeout' || error.failure === 'failed' || error.failure === 'refused_name') throw new DocumentUnavailable(error.message, error)
     const why = error.failure === 'too_large' ? `it is larger than ${bytes} bytes` : 'it cannot be fetched from here'
     throw refusal(why, error)
   }

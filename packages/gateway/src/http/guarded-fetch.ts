@@ -14,8 +14,8 @@ export interface GuardedResponse {
   body: Buffer
 }
 
-/** Why a guarded GET brought nothing. */
-export type GuardedFetchFailure = 'refused_url' | 'refused_address' | 'timeout' | 'too_large' | 'encoded' | 'failed'
+/** Why a guarded GET brought nothing. `refused_address`: of a host that is an address itself; `refused_name`: of one that a name stands for. */
+export type GuardedFetchFailure = 'refused_url' | 'refused_address' | 'refused_name' | 'timeout' | 'too_large' | 'encoded' | 'failed'
 
 /** `failure` says which; the message is for the operator's log. */
 export class GuardedFetchError extends Error {
@@ -59,8 +59,15 @@ export function createGuardedFetch(options: GuardedFetchOptions): GuardedFetch {
 
 /** A literal address never passes the lookup. `URL` has brought decimal, hex, octal and short forms to dotted decimals by now. */
 function refuseLiteral(hostname: string, accepted: (address: string) => boolean): void {
-  const literal = hostname.startsWith('[') ? hostname.slice(1, -1) : /^[\d.]+$/.test(hostname) ? hostname : undefined
+  const literal = literalOf(hostname)
   if (literal !== undefined && !accepted(literal)) throw new GuardedFetchError('refused_address', `${literal} is not a public address`)
+}
+
+function literalOf(hostname: string): string | undefined {
+  if (hostname.startsWith('[')) return hostname.slice(1, -1)
+  // RFC 6761 §6.3: names that mean this machine, whatever a resolver says.
+  if (hostname === 'localhost' || hostname.endsWith('.localhost')) return '127.0.0.1'
+  return /^[\d.]+$/.test(hostname) ? hostname : undefined
 }
 
 function guardedLookup(resolve: NonNullable<GuardedFetchOptions['resolve']>, accepted: (address: string) => boolean): LookupFunction {
@@ -69,7 +76,7 @@ function guardedLookup(resolve: NonNullable<GuardedFetchOptions['resolve']>, acc
       (found) => {
         const refused = found.find(({ address }) => !accepted(address))
         const first = found[0]
-        if (refused) callback(new GuardedFetchError('refused_address', `${hostname} resolves to ${refused.address}, which is not a public address`), '', 0)
+        if (refused) callback(new GuardedFetchError('refused_name', `${hostname} resolves to ${refused.address}, which is not a public address`), '', 0)
         else if (!first) callback(new GuardedFetchError('failed', `${hostname} has no address`), '', 0)
         else if (options.all) callback(null, found)
         else callback(null, first.address, first.family)
@@ -96,6 +103,8 @@ function get(target: URL, limits: Parameters<GuardedFetch>[1], lookup: LookupFun
       ...(ca === undefined ? {} : { ca }),
     })
     request.on('error', fail)
+    // Whatever else ends it without an answer, such as a switch of protocols: nobody waits for ever.
+    request.on('close', () => fail(new Error('the connection ended without an answer')))
     request.on('response', (response) => {
       const stop = (failure: GuardedFetchFailure, message: string) => {
         fail(new GuardedFetchError(failure, message))

@@ -169,7 +169,8 @@ describe('AS-10: the revocation endpoint', () => {
 
 describe('a store outage is never an answer about a client, a code or a token', () => {
   it('503 temporarily_unavailable with Retry-After, and everything is good afterwards', async () => {
-    const { refresh_token, access_token } = await connect(world, new Browser(), 'ann')
+    const known = new Browser()
+    const { refresh_token, access_token } = await connect(world, known, 'ann')
     const code = await newCode()
     const browser = new Browser()
     const consent = await browser.open(world.authorizeUrl())
@@ -187,10 +188,11 @@ describe('a store outage is never an answer about a client, a code or a token', 
         await browser.open(consent.url),
         await browser.submit(consent, 'allow'),
         await new Browser().open(world.authorizeUrl({ client_id: 'dcr_unknown_client' })),
+        await new Browser().open(world.authorizeUrl()),
       ]) {
         expect([page.status, page.headers.get('retry-after'), page.toClient]).toEqual([503, expect.stringMatching(/^\d+$/), undefined])
       }
-      const authorize = await new Browser().open(world.authorizeUrl())
+      const authorize = await known.open(world.authorizeUrl())
       expect(Object.fromEntries(authorize.toClient?.searchParams ?? [])).toMatchObject({
         error: 'temporarily_unavailable',
         state: 'the state',

@@ -94,19 +94,20 @@ describe('CR-13 CR-14 the guard on addresses', () => {
     ['rubbish', 4],
   ])('refuses a name that resolves to %s', async (address, family) => {
     const before = connections
-    await expect(guarded(async () => [{ address, family }])(`https://rebound.example:${port}/`, limits)).rejects.toMatchObject({ failure: 'refused_address' })
+    await expect(guarded(async () => [{ address, family }])(`https://rebound.example:${port}/`, limits)).rejects.toMatchObject({ failure: 'refused_name' })
     expect(connections).toBe(before)
   })
 
   it('refuses a name as soon as one of its addresses is private', async () => {
     const mixed = async () => [{ address: '8.8.8.8', family: 4 }, ...loopback]
-    await expect(guarded(mixed)(`https://mixed.example:${port}/`, limits)).rejects.toMatchObject({ failure: 'refused_address' })
+    await expect(guarded(mixed)(`https://mixed.example:${port}/`, limits)).rejects.toMatchObject({ failure: 'refused_name' })
   })
 
   it('refuses localhost by the real resolver', async () => {
     const before = connections
     const fetch = createGuardedFetch({ allowPrivateAddresses: false })
-    for (const host of ['localhost', 'LOCALHOST']) await expect(fetch(`https://${host}:${port}/`, limits)).rejects.toMatchObject({ failure: 'refused_address' })
+    for (const host of ['localhost', 'LOCALHOST', 'any.localhost'])
+      await expect(fetch(`https://${host}:${port}/`, limits)).rejects.toMatchObject({ failure: 'refused_address' })
     expect(connections).toBe(before)
   })
 
@@ -187,7 +188,7 @@ describe('the fetch itself', () => {
     try {
       expect((await fetch(`${server.origin}/`, limits)).body.toString('utf8')).toBe('{}')
       const elsewhere = createGuardedFetch({ allowPrivateAddresses: true, resolve: async () => [{ address: '10.0.0.1', family: 4 }] })
-      await expect(elsewhere('http://inside.example/', limits)).rejects.toMatchObject({ failure: 'refused_address' })
+      await expect(elsewhere('http://inside.example/', limits)).rejects.toMatchObject({ failure: 'refused_name' })
       await expect(elsewhere('http://10.0.0.1/', limits)).rejects.toMatchObject({ failure: 'refused_address' })
     } finally {
       await server.close()

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from '@jest/globals'
-import { openSecrets, readPending, savePending } from '../../src/authorization/pending.ts'
+import { findPending, openSecrets, savePending } from '../../src/authorization/pending.ts'
 import { resealed } from '../../src/connections/change-connection.ts'
 import type { Connection } from '../../src/connections/connection.ts'
 import { ownGrantKey, sharedGrantKey } from '../../src/grants/grant-key.ts'
@@ -69,7 +69,7 @@ describe('a sealed value', () => {
     >[1]
     const theirs = await savePending(deps, { ...pending, id: 'B'.repeat(32) }, { goOn: 'https://app.example/done?code=theirs' })
     await deps.store.set(recordKey('pending', 'C'.repeat(32)), JSON.stringify({ ...theirs, id: 'C'.repeat(32) }), 1_000_000)
-    const mine = await readPending(deps, 'C'.repeat(32))
+    const mine = await findPending(deps, 'C'.repeat(32))
     expect(mine && openSecrets(deps, mine)).toEqual({})
     expect(openSecrets(deps, theirs)).toEqual({ goOn: 'https://app.example/done?code=theirs' })
   })
