@@ -31,7 +31,11 @@ const gateway = createGateway({
 
 const server = createServer(hosts[host ?? 'express5'](gateway, tell)).listen(port, '127.0.0.1')
 server.once('listening', () => tell({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }))
-process.on('message', (message: { advanceClockMs?: number }) => {
+process.on('message', (message: { advanceClockMs?: number; tellHeap?: boolean }) => {
+  if (message.tellHeap) {
+    globalThis.gc?.()
+    return tell({ heapBytes: process.memoryUsage().heapUsed + process.memoryUsage().external })
+  }
   offset += message.advanceClockMs ?? 0
   tell({ clockOffsetMs: offset })
 })

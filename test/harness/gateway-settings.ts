@@ -34,6 +34,8 @@ export interface GatewaySettings {
   policy?: object
   budgets?: object[]
   limits?: object
+  /** Identity providers of enterprise-managed authorization. */
+  enterprise?: object
   consent?: object
   /** How far the gateway's clock is ahead of the machine's. */
   clockOffsetMs?: number

@@ -113,6 +113,7 @@ function get(target: URL, limits: Parameters<GuardedFetch>[1], lookup: LookupFun
       response.on('error', fail)
       const encoding = response.headers['content-encoding']
       if (encoding !== undefined && encoding !== 'identity') return stop('encoded', `the answer has Content-Encoding ${encoding}, which was not asked for`)
+      if (Number(response.headers['content-length']) > limits.maxBytes) return stop('too_large', `the answer is larger than ${limits.maxBytes} bytes`)
       const chunks: Buffer[] = []
       let size = 0
       response.on('data', (chunk: Buffer) => {
