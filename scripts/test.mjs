@@ -36,7 +36,7 @@ if (chosen.length === 0) {
   total.passed += checks - failed.length
   total.failed += failed.length
 }
-const servers = await step('servers: databases, Chromium, Python', ensureServers)
+const servers = await step('servers: databases, Chromium, Python, Go', ensureServers)
 if (!servers) total.failed++
 if (chosen.length > 0) await step('tests', () => jest(chosen))
 else {

@@ -8,6 +8,7 @@ import type { GatewaySettings, Host, ServerSettings } from './gateway-settings.t
 import { nativeRedirectUri } from './oauth-provider.ts'
 import { freePorts } from './ports.ts'
 import { type ServerProcess, startModule, startProgram } from './process.ts'
+import { type SeenExchange, startRecordingProxy } from './recording-proxy.ts'
 
 /** What a test may say of its Todo world. */
 export interface TodoOptions {
@@ -23,6 +24,8 @@ export interface TodoOptions {
   servers?: Record<string, ServerSettings>
   /** Members of the downstream profile. */
   downstream?: object
+  /** Whether a proxy in front of the gateway notes every exchange. */
+  recorded?: boolean
   /** Certificate that the gateway's process trusts besides the public ones. */
   caFile?: string
 }
@@ -38,6 +41,8 @@ export interface TodoWorld {
   gateway: ServerProcess
   authorizationServer: ServerProcess
   runtime: ServerProcess | undefined
+  /** Every exchange with the gateway, in order; always empty unless `recorded`. */
+  readonly exchanges: SeenExchange[]
   /** Every event the gateway has logged, in order. */
   events(): Record<string, unknown>[]
   /** Moves the gateway's clock; resolves when it has. */
@@ -96,10 +101,10 @@ async function allOrNone<T extends (ServerProcess | undefined)[]>(starts: { [K i
 /** Starts a Todo world. Every test that starts one closes it. */
 export async function startTodo(options: TodoOptions = {}): Promise<TodoWorld> {
   const dataDir = await mkdtemp(join(tmpdir(), 'emcy-todo-'))
-  const [gatewayPort, authorizationPort, apiPort, runtimePort] = (await freePorts(4)) as [number, number, number, number]
+  const [gatewayPort, authorizationPort, apiPort, runtimePort, frontPort] = (await freePorts(5)) as [number, number, number, number, number]
   const at = (port: number) => `http://127.0.0.1:${port}`
   const host = options.host ?? 'express5'
-  const issuer = `${at(gatewayPort)}${host === 'prefix' || host === 'stripping proxy' ? '/gateway' : ''}`
+  const issuer = `${at(options.recorded === true ? frontPort : gatewayPort)}${host === 'prefix' || host === 'stripping proxy' ? '/gateway' : ''}`
   const [authorizationServerUrl, apiUrl] = [at(authorizationPort), at(apiPort)]
   const kind = options.runtime ?? 'sdk'
   const runtimeUrl = kind === 'local' ? undefined : kind === 'sdk' || kind === 'fastmcp' ? `${at(runtimePort)}/mcp` : kind
@@ -170,6 +175,7 @@ export async function startTodo(options: TodoOptions = {}): Promise<TodoWorld> {
     start.runtime(),
     start.gateway(),
   ])
+  const proxy = options.recorded === true ? await startRecordingProxy(frontPort, gatewayPort) : undefined
   const earlier: unknown[] = []
   const world: TodoWorld = {
     issuer,
@@ -180,6 +186,7 @@ export async function startTodo(options: TodoOptions = {}): Promise<TodoWorld> {
     gateway,
     authorizationServer,
     runtime,
+    exchanges: proxy?.exchanges ?? [],
     events: () =>
       [...earlier, ...world.gateway.messages].flatMap((message): Record<string, unknown>[] => {
         const { event } = message as { event?: Record<string, unknown> }
@@ -215,6 +222,7 @@ export async function startTodo(options: TodoOptions = {}): Promise<TodoWorld> {
       world.authorizationServer = await start.authorizationServer()
     },
     async close() {
+      await proxy?.close()
       await Promise.all([world.authorizationServer, api, world.runtime, world.gateway].map((server) => server?.stop()))
       await rm(dataDir, { recursive: true, force: true })
     },

@@ -1,0 +1,70 @@
+"""A client of Python mcp 1 that takes the steps of a test."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import httpx
+from mcp import ClientSession
+from mcp.client.auth import OAuthClientProvider
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.auth import OAuthClientMetadata
+
+from steps import SETTINGS, Browser, Memory, run, together
+
+browser, memory = Browser(), Memory()
+
+
+async def callback() -> tuple[str, str | None]:
+    return browser.came_back_with["code"], browser.came_back_with.get("state")
+
+
+oauth = OAuthClientProvider(
+    server_url=SETTINGS["url"],
+    client_metadata=OAuthClientMetadata(
+        client_name=SETTINGS["name"],
+        redirect_uris=[SETTINGS["redirectUri"]],
+        token_endpoint_auth_method=SETTINGS.get("authMethod"),
+    ),
+    storage=memory,
+    redirect_handler=browser.open,
+    callback_handler=callback,
+    client_metadata_url=SETTINGS.get("documentUrl"),
+)
+
+
+async def main() -> None:
+    session: ClientSession | None = None
+
+    async def call(step: dict) -> tuple[str, bool]:
+        result = await session.call_tool(step["tool"], step.get("arguments", {}))
+        return "\n".join(part.text for part in result.content if hasattr(part, "text")), result.isError
+
+    async with AsyncExitStack() as stack:
+
+        async def take(step: dict) -> dict:
+            nonlocal session
+            match step["do"]:
+                case "connect":
+                    http = await stack.enter_async_context(httpx.AsyncClient(auth=oauth, timeout=60))
+                    read, write, _ = await stack.enter_async_context(streamable_http_client(SETTINGS["url"], http_client=http))
+                    session = await stack.enter_async_context(ClientSession(read, write))
+                    return {"revision": (await session.initialize()).protocolVersion}
+                case "list":
+                    return {"tools": [tool.name for tool in (await session.list_tools()).tools]}
+                case "call":
+                    return await together(step.get("times", 1), lambda: call(step))
+                case "pass":
+                    oauth.context.token_expiry_time -= step["seconds"]
+                    return {}
+                case "tokens":
+                    return {"access": memory.tokens.access_token, "refresh": memory.tokens.refresh_token}
+                case "close":
+                    await stack.aclose()
+                    return {}
+                case other:
+                    raise ValueError(f"unknown step {other}")
+
+        await run(take)
+
+
+asyncio.run(main())
