@@ -210,7 +210,6 @@ const rows: Row[] = [
 /** Every row of the requirement table that binds the gateway, in the order of the table. */
 export const requirements: Requirement[] = rows.map(([id, level, who, revisions, text]) => ({ id, level, who, revisions, text }))
 
-const noElicitation = 'Not built: the gateway elicits nothing. A missing grant is a 401, after which every client authorizes again (TK-17).'
 const runtimes = 'The runtime’s: the gateway passes it byte for byte and adds nothing of its own.'
 const noTasks = 'Not built: task methods pass to the runtime under the same token check and headers; rules speak of `tools/call` only.'
 
@@ -219,26 +218,12 @@ export const gaps: Record<string, string> = {
   'TR-20': 'Not built: what a runtime announces passes unread. A modern version that the gateway does not know is refused when it is used (TR-15).',
   'TR-34': runtimes,
   'TR-40': 'Not built: there are rules for tools and none for resources, so subscriptions are not narrowed.',
-  'TR-45': 'Not relied on: no decision of the gateway depends on what `initialize` said.',
   'TR-47': 'Not offered: every path but the endpoint’s goes to the host app.',
   'JR-1': 'No method table: rules speak of tools, other methods pass to the runtime.',
   'JR-13': 'No cache of lists: only `server/discover` is kept, for when the runtime is down.',
-  'JR-16': 'Nothing uses a client capability: the gateway asks clients for nothing.',
   'JR-17': 'Own keys start with `ai.emcy/`; no test looks at that alone.',
   'JR-20': 'Names are compared as they are; several runtimes behind one endpoint are replicas, never merged.',
   'JR-23': 'Arguments are not validated against schemas here, so no schema is ever fetched.',
-  'EL-1': noElicitation,
-  'EL-2': noElicitation,
-  'EL-3': noElicitation,
-  'EL-4': noElicitation,
-  'EL-5': noElicitation,
-  'EL-6': noElicitation,
-  'EL-7': noElicitation,
-  'EL-8': noElicitation,
-  'EL-9': noElicitation,
-  'EL-10': noElicitation,
-  'EL-11': `${runtimes} There is no state of the gateway’s to wrap around it.`,
-  'EL-12': runtimes,
   'TS-1': noTasks,
   'TS-2': noTasks,
   'TS-3': noTasks,

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import { callModern, linkOf } from '../harness/reconnect.ts'
 import { pkce, ScriptedClient } from '../harness/scripted-client.ts'
 import { startTodo, type TodoWorld } from '../harness/todo.ts'
 
@@ -59,6 +60,34 @@ const looks: [string, BrowserContextOptions][] = [
   ['light, phone', { ...phone, colorScheme: 'light' }],
   ['dark, phone, without JavaScript', { ...phone, colorScheme: 'dark', javaScriptEnabled: false }],
 ]
+
+describe('EL-7 EL-8: the page of a link to sign in again, in Chromium', () => {
+  for (const [name, options] of looks) {
+    it(`${name}`, async () => {
+      const tokens = await new ScriptedClient(world.issuer, world.mcpUrl).signIn('ann')
+      await world.forgetAuthorizations()
+      await world.advanceClock(301_000)
+      const context = await browser.newContext(options)
+      try {
+        const page = await context.newPage()
+        await page.goto(await linkOf(world.mcpUrl, tokens.access_token))
+        await expectGoodPage(page)
+        await shoot(page, `reconnect, ${name}`)
+        for (const word of ['Test Client', 'Todo', 'If somebody sent you this link']) expect(await page.locator('body').textContent()).toContain(word)
+        await page.getByRole('button', { name: 'Sign in again' }).click()
+        await page.waitForURL(`${world.authorizationServerUrl}/**`)
+        await page.getByLabel('User name').fill('ann')
+        await page.getByRole('button', { name: 'Log in' }).click()
+        await page.getByRole('heading', { name: 'You are signed in again' }).waitFor()
+        await expectGoodPage(page)
+        await shoot(page, `signed in again, ${name}`)
+        expect(await callModern(world.mcpUrl, tokens.access_token)).toMatchObject({ resultType: 'complete' })
+      } finally {
+        await context.close()
+      }
+    })
+  }
+})
 
 describe('AZ-7 AZ-12: consent, login and the way back to the app, in Chromium', () => {
   for (const [name, options] of looks) {

@@ -15,6 +15,9 @@ export interface ToolAnswer {
   isError: boolean
 }
 
+/** What a host does when it is asked to let its user open a link; with it a client declares URL elicitation. */
+export type OpenLink = (link: { url: string; message: string }) => Promise<'accept' | 'decline' | 'cancel'>
+
 /** What the tests do with a client, whichever SDK it is. */
 export interface TestClient {
   readonly name: string
@@ -66,7 +69,7 @@ function answerOf(result: object): ToolAnswer {
 }
 
 /** A client of SDK v2. */
-export function clientV2(url: string, provider: TestOAuthProvider, mode: Mode = 'auto'): TestClient {
+export function clientV2(url: string, provider: TestOAuthProvider, mode: Mode = 'auto', openLink?: OpenLink): TestClient {
   const { fetch, exchanges } = recordingFetch()
   let transport = new TransportV2(new URL(url), { authProvider: asProvider(provider), fetch })
   let client: ClientV2 | undefined
@@ -75,7 +78,9 @@ export function clientV2(url: string, provider: TestOAuthProvider, mode: Mode = 
     exchanges,
     async connect() {
       transport = new TransportV2(new URL(url), { authProvider: asProvider(provider), fetch })
-      client = new ClientV2({ name: 'test-client', version: '1.0.0' }, { versionNegotiation: { mode } })
+      const capabilities = openLink === undefined ? {} : { capabilities: { elicitation: { url: {} } } }
+      client = new ClientV2({ name: 'test-client', version: '1.0.0' }, { versionNegotiation: { mode }, ...capabilities })
+      if (openLink) client.setRequestHandler('elicitation/create', async ({ params }) => ({ action: await openLink(asked(params)) }))
       await client.connect(transport)
     },
     finishAuth: (callback) => transport.finishAuth(callback),
@@ -86,8 +91,8 @@ export function clientV2(url: string, provider: TestOAuthProvider, mode: Mode = 
   }
 }
 
-/** A client of SDK v1. */
-export function clientV1(url: string, provider: TestOAuthProvider): TestClient {
+/** A client of SDK v1. It has no way to ask its user by itself: its app reads the link from the error of a call. */
+export function clientV1(url: string, provider: TestOAuthProvider, capabilities: object = {}): TestClient {
   const { fetch, exchanges } = recordingFetch()
   const options = { authProvider: provider as never, fetch }
   let transport = new TransportV1(new URL(url), options)
@@ -97,7 +102,7 @@ export function clientV1(url: string, provider: TestOAuthProvider): TestClient {
     exchanges,
     async connect() {
       transport = new TransportV1(new URL(url), options)
-      client = new ClientV1({ name: 'test-client', version: '1.0.0' })
+      client = new ClientV1({ name: 'test-client', version: '1.0.0' }, { capabilities })
       await client.connect(transport as never)
     },
     finishAuth: (callback) => transport.finishAuth(callback.get('code') ?? ''),
@@ -106,6 +111,12 @@ export function clientV1(url: string, provider: TestOAuthProvider): TestClient {
     revision: () => transport.protocolVersion,
     close: async () => client?.close(),
   }
+}
+
+function asked(params: object): { url: string; message: string } {
+  const { mode, url, message } = params as { mode?: string; url?: string; message?: string }
+  if (mode !== 'url' || url === undefined || message === undefined) throw new Error(`not a link: ${JSON.stringify(params)}`)
+  return { url, message }
 }
 
 function present<T>(value: T | undefined): T {

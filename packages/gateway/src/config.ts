@@ -240,6 +240,7 @@ export interface EndpointsConfig {
   par: string
   clientLogo: string
   account: string
+  reconnect: string
 }
 
 /** The frozen whole. */

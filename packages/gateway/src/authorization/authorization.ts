@@ -13,6 +13,7 @@ import type { FrontDeps } from './front-deps.ts'
 import { introspect } from './introspect.ts'
 import { sendErrorPage } from './notices.ts'
 import { par } from './par.ts'
+import { showReconnect, startReconnect } from './reconnect.ts'
 import { changeRegistration, register, removeRegistration, showRegistration } from './register.ts'
 import { revoke } from './revoke.ts'
 import { token } from './token.ts'
@@ -34,6 +35,7 @@ const routes: Route[] = [
   { endpoint: 'authorize', methods: { GET: authorize, HEAD: authorize, POST: authorize }, for: 'browser' },
   { endpoint: 'consent', methods: { GET: showConsent, HEAD: showConsent, POST: answerConsent }, for: 'browser' },
   { endpoint: 'callback', methods: { GET: callback }, for: 'browser' },
+  { endpoint: 'reconnect', methods: { GET: showReconnect, HEAD: showReconnect, POST: startReconnect }, for: 'browser' },
   { endpoint: 'clientLogo', methods: { GET: showClientLogo, HEAD: showClientLogo }, for: 'browser' },
   { endpoint: 'par', methods: { POST: par }, for: 'client' },
   { endpoint: 'token', methods: { POST: token }, for: 'client' },
@@ -81,6 +83,7 @@ const events = {
   authorize: 'authorization.request',
   consent: 'authorization.consent',
   callback: 'authorization.callback',
+  reconnect: 'authorization.reconnect',
   clientLogo: 'authorization.consent',
   par: 'authorization.request',
   token: 'authorization.token',

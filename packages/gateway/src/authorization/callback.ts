@@ -18,10 +18,12 @@ import { errorResponse } from './authorization-response.ts'
 import { consentUrl } from './authorize.ts'
 import { type ExpectedUser, expectedUser } from './expected-user.ts'
 import { finish } from './finish.ts'
+import { finishReconnect } from './finish-reconnect.ts'
 import type { FrontDeps } from './front-deps.ts'
 import { notices, sendNotice } from './notices.ts'
 import { findPending, newPendingId, openSecrets, type Pending, savePending, takePending } from './pending.ts'
 import { refusalOf } from './provider-refusal.ts'
+import { reconnectionOf } from './reconnection.ts'
 import { rememberApproval } from './remembered.ts'
 import { sendOn } from './send-on.ts'
 import { callbackUrl, transactionOf } from './start-downstream.ts'
@@ -41,7 +43,10 @@ interface SignedIn {
  * (AZ-11). After that every failure goes to the client by redirect.
  */
 export async function callback(deps: FrontDeps, req: IncomingMessage, res: ServerResponse, requestId: string): Promise<void> {
-  const pending = await ownTransaction(deps, req)
+  const state = stateOf(queryOf(req))
+  const reconnection = reconnectionOf(state)
+  if (state !== undefined && reconnection !== undefined) return finishReconnect(deps, req, res, requestId, state, reconnection)
+  const pending = await ownTransaction(deps, req, state)
   if ('status' in pending) return sendNotice(res, deps.config, pending)
   if (!(await takePending(deps, pending.id))) return sendNotice(res, deps.config, notices.gone)
   for (const kind of ['page', 'state'] as const) clearTransactionCookie(deps, res, kind, pending.id)
@@ -67,8 +72,11 @@ export async function callback(deps: FrontDeps, req: IncomingMessage, res: Serve
 }
 
 /** The transaction of a callback, if its state is the one that this very browser was sent away with. */
-async function ownTransaction(deps: FrontDeps, req: IncomingMessage): Promise<Pending | (typeof notices)['gone' | 'noCookies' | 'otherBrowser']> {
-  const state = stateOf(queryOf(req))
+async function ownTransaction(
+  deps: FrontDeps,
+  req: IncomingMessage,
+  state: string | undefined,
+): Promise<Pending | (typeof notices)['gone' | 'noCookies' | 'otherBrowser']> {
   const id = state === undefined ? undefined : transactionOf(state)
   if (state === undefined || id === undefined) return notices.gone
   if (req.headers.cookie === undefined) return notices.noCookies

@@ -77,6 +77,12 @@ export async function openConnection(deps: ConnectionDeps, wanted: NewConnection
   return { connectionId: id, code }
 }
 
+/** A connection that stands; undefined when it has ended, or its code was not redeemed yet. */
+export async function readConnection(deps: Pick<Deps, 'store' | 'clock'>, connectionId: string): Promise<Connection | undefined> {
+  const connection = (await readRecord<Connection>(deps.store, 'connection', recordKey('connection', connectionId)))?.value
+  return connection && connection.code === undefined && deps.clock() < connection.expiresAt ? connection : undefined
+}
+
 /**
  * Ends a connection: from here on none of its tokens is accepted anywhere. Its grant is the caller's to delete. Of several callers one gets the connection.
  *

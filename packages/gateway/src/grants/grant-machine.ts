@@ -100,6 +100,22 @@ export function authorize(grant: OpenGrant | undefined, event: Authorized, now: 
   return write(next, now, next.version)
 }
 
+/**
+ * The user signed in again for a grant that was dead. Only the death that it was asked for is undone: of several sign-ins one counts, and one that comes after a new
+ * authorization, or for a grant that lives, changes nothing.
+ *
+ * @param event `deadVersion`: version of the grant that was dead; 0: there was no record
+ */
+export function reconnect(grant: OpenGrant | undefined, event: Authorized & { deadVersion: number }, now: number): Change<OpenGrant, 'reconnected' | 'over'> {
+  if (grant?.state === 'live' || versionOf(grant) !== event.deadVersion) return { do: 'keep', answer: 'over' }
+  return { ...authorize(grant, event, now), answer: 'reconnected' }
+}
+
+/** Which set of tokens a grant has; 0: there is none. */
+export function versionOf(grant: OpenGrant | undefined): number {
+  return grant?.version ?? 0
+}
+
 /** Decides what a call that needs an access token does. Only one caller at a time is told to refresh (TK-16). */
 export function want(grant: OpenGrant | undefined, event: Wanted, now: number): Change<OpenGrant, WantedAnswer> {
   if (grant?.state !== 'live') return { do: 'keep', answer: { is: 'dead', news: undefined } }

@@ -3,7 +3,7 @@ import type { Deps } from '../deps.ts'
 import type { KeyRing } from '../keys/key-ring.ts'
 import { type Change, changeRecord, readRecord, type Stored } from '../store/records.ts'
 import type { Grant, GrantTokens } from './grant.ts'
-import { authorize, extend, type OpenGrant } from './grant-machine.ts'
+import { type Authorized, authorize, extend, type OpenGrant, reconnect, versionOf } from './grant-machine.ts'
 
 export type GrantDeps = Pick<Deps, 'store' | 'keys' | 'clock'>
 
@@ -32,11 +32,32 @@ export interface NewGrant {
  * @throws StoreUnavailable
  */
 export async function saveGrant(deps: GrantDeps, key: string, grant: NewGrant): Promise<number> {
+  return changeGrant(deps, key, (current) => authorize(current, eventOf(deps, grant), deps.clock()))
+}
+
+/**
+ * Saves what a user's new sign-in brought for a grant that was dead, if it still is that dead one.
+ *
+ * @param deadVersion as {@link readState} gave it
+ * @returns `over`: the grant lives, or has died anew since; nothing was changed
+ * @throws StoreUnavailable
+ */
+export async function saveReconnected(deps: GrantDeps, key: string, grant: NewGrant, deadVersion: number): Promise<'reconnected' | 'over'> {
+  return changeGrant(deps, key, (current) => reconnect(current, { ...eventOf(deps, grant), deadVersion }, deps.clock()))
+}
+
+function eventOf(deps: Pick<Deps, 'clock'>, grant: NewGrant): Authorized {
   const { accessToken, refreshToken, idToken, expiresIn, obtainedAt = deps.clock(), lifeSeconds, identity, scopes, provider, owner } = grant
   const tokens: GrantTokens = { accessToken, ...(refreshToken !== undefined && { refreshToken }), ...(idToken !== undefined && { idToken }) }
   const expiresInMs = expiresIn === undefined ? undefined : expiresIn * 1000
-  const event = { tokens, identity, scopes, expiresInMs, obtainedAt, lifeMs: lifeSeconds * 1000, provider, owner }
-  return changeGrant(deps, key, (current) => authorize(current, event, deps.clock()))
+  return { tokens, identity, scopes, expiresInMs, obtainedAt, lifeMs: lifeSeconds * 1000, provider, owner }
+}
+
+/** Whether a grant lives, which set of tokens it has (0: none), and for which scopes. One that cannot be opened reads as absent, as everywhere. */
+export function readState(deps: Pick<Deps, 'store' | 'keys'>, key: string): Promise<{ live: boolean; version: number; scopes: string[] }> {
+  return changeGrant(deps, key, (grant) => {
+    return { do: 'keep', answer: { live: grant?.state === 'live', version: versionOf(grant), scopes: grant?.scopes ?? [] } }
+  })
 }
 
 /** Reads a grant; its tokens stay sealed. */

@@ -59,6 +59,7 @@ export interface AuthorizationEvent extends EventBase {
     | 'authorization.revoke'
     | 'authorization.introspect'
     | 'authorization.account'
+    | 'authorization.reconnect'
     | 'authorization.replay'
   outcome: string
   reason?: string

@@ -2,19 +2,28 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { GatewayError } from '../errors/errors.ts'
 import type { RuntimeRequest, RuntimeResponse } from '../runtime/contract.ts'
 import { runtimeHeaders } from '../runtime/headers.ts'
-import { giveUpGrant, replaceToken } from './attach-grant.ts'
+import { failWithoutGrant, giveUpGrant, replaceToken } from './attach-grant.ts'
 import type { Call } from './call.ts'
 import { askForScopes } from './check-policy.ts'
 import { connectionOf, type Edge, heldScopes, notesOf } from './edge.ts'
+import { ReconnectRequired } from './refuse.ts'
 
 /**
  * Sends a call to the runtime under the worker contract and gives the head of its answer. A 401 means that the downstream token was refused: another is fetched once and the
  * call sent again, as nothing was streamed yet. A 403 that names scopes becomes our own (worker contract, rule 5).
  *
  * @param signal aborted when the client leaves
- * @throws GatewayError `runtime_…`, `grant_dead`, `insufficient_scope`; ProviderUnavailable
+ * @throws GatewayError `runtime_…`, `grant_dead`, `reconnect_required`, `insufficient_scope`; ProviderUnavailable
  */
 export async function askRuntime(edge: Edge, call: Call, req: IncomingMessage, signal: AbortSignal): Promise<RuntimeResponse> {
+  try {
+    return await ask(edge, call, req, signal)
+  } catch (error) {
+    throw error instanceof ReconnectRequired ? await failWithoutGrant(edge, call, error) : error
+  }
+}
+
+async function ask(edge: Edge, call: Call, req: IncomingMessage, signal: AbortSignal): Promise<RuntimeResponse> {
   let response = await send(edge, call, req, signal)
   if (response.status === 401 && call.downstreamToken !== undefined && !refusesUs(response)) {
     response.body.destroy()
@@ -27,6 +36,8 @@ export async function askRuntime(edge: Edge, call: Call, req: IncomingMessage, s
   }
   if (response.status === 401) {
     response.body.destroy()
+    const { withoutGrant } = notesOf(call)
+    if (withoutGrant && !refusesUs(response)) throw withoutGrant
     // Passed on, it would send every client into an authorization that cannot help.
     throw new GatewayError('runtime_invalid', { reason: 'the runtime answered 401 for another reason than the user token: does it know the worker secret?' })
   }

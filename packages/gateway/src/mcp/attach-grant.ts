@@ -13,17 +13,25 @@ import { subjectKey } from '../lib/subject-key.ts'
 import { inBackground } from '../log/background.ts'
 import type { Call } from './call.ts'
 import { connectionOf, type Edge, notesOf } from './edge.ts'
+import { askToReconnect, hasReconnected } from './reconnect.ts'
+import { ReconnectRequired } from './refuse.ts'
 import { step } from './step.ts'
 
 /** Finds a downstream access token that is good for this call. A server without grants, or a connection without a user, gets none, but for a service whose server gives it one of its own: nobody else's is ever borrowed (EX-5). */
 export function attachGrant(edge: Edge): Middleware {
-  return step(edge, 'attachGrant', 'reserveBudget', 'grant', async (call) => {
+  return step(edge, 'attachGrant', 'reserveBudget', 'grant', async (call, _req, res) => {
     if (!needsGrant(edge, call)) return 'go-on'
     try {
-      await takeToken(edge, call)
+      await takeToken(edge, call).catch(async (error: unknown) => {
+        if (!(error instanceof ReconnectRequired) || !(await hasReconnected(edge, call, res))) throw error
+        // What was read of the grant before the wait is old.
+        delete notesOf(call).grantRead
+        await takeToken(edge, call)
+      })
     } catch (error) {
-      // Methods that are never refused go without a token while the provider is down: their answers rarely depend on it, and clients do not survive a refusal.
-      if (!(error instanceof ProviderUnavailable) || !isNeverRefused(call)) throw error
+      // Methods that are never refused go without a token while the provider is down or the user away: their answers rarely depend on it, and clients do not survive a refusal.
+      if (!(error instanceof ProviderUnavailable || error instanceof ReconnectRequired) || !isNeverRefused(call)) throw error
+      if (error instanceof ReconnectRequired) notesOf(call).withoutGrant = error
     }
     return 'go-on'
   })
@@ -32,7 +40,7 @@ export function attachGrant(edge: Edge): Middleware {
 /**
  * A token in place of the one that the runtime refused: refreshed once, whoever asks.
  *
- * @throws GatewayError `grant_dead`, whereupon the connection has ended; ProviderUnavailable
+ * @throws GatewayError `grant_dead`, whereupon the connection has ended, or `reconnect_required`; ProviderUnavailable
  */
 export async function replaceToken(edge: Edge, call: Call): Promise<void> {
   const refused = call.downstreamToken
@@ -60,7 +68,28 @@ export async function giveUpGrant(edge: Edge, call: Call): Promise<GatewayError>
       }
     })
   }
-  return endDeadConnection(edge, call, 'the runtime refused a fresh access token too')
+  return onDeadGrant(edge, call, 'the runtime refused a fresh access token too')
+}
+
+/**
+ * What becomes of a call whose grant is dead: its user is asked to sign in again where its client can show them a link, and nothing ends (EL-1, EL-3); otherwise the connection ends (TK-17).
+ *
+ * @returns what to throw
+ */
+async function onDeadGrant(edge: Edge, call: Call, reason: string): Promise<GatewayError> {
+  const { asking, reply } = notesOf(call)
+  const { identity, grantKey } = connectionOf(call)
+  if (asking === undefined || !identity || grantKey === undefined) return endDeadConnection(edge, call, reason)
+  if (reply && reply.action !== 'accept') return new GatewayError('reconnect_declined', { reason: `${reason}; the user's answer: ${reply.action}` })
+  return askToReconnect(edge, call, asking, grantKey, reason)
+}
+
+/**
+ * What to throw when the runtime cannot do without the token of a dead grant. A session cannot begin by asking its user for something, so an `initialize` ends the connection instead, and the
+ * client authorizes anew.
+ */
+export async function failWithoutGrant(edge: Edge, call: Call, failure: GatewayError): Promise<GatewayError> {
+  return notesOf(call).owed[0]?.method === 'initialize' ? endDeadConnection(edge, call, failure.reason ?? '') : failure
 }
 
 /* Its refresh token gets `invalid_grant` from now on, without which some clients never ask their user again (refusals.md). */
@@ -89,7 +118,7 @@ async function takeToken(edge: Edge, call: Call, refused?: string): Promise<void
     call.downstreamToken = usable.accessToken
     notes.grantVersion = usable.version
   } catch (error) {
-    if (error instanceof GatewayError && error.code === 'grant_dead') throw await endDeadConnection(edge, call, error.reason ?? 'the provider says so')
+    if (error instanceof GatewayError && error.code === 'grant_dead') throw await onDeadGrant(edge, call, error.reason ?? 'the provider says so')
     throw error
   }
 }

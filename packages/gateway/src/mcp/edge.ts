@@ -13,7 +13,9 @@ import type { Stored } from '../store/records.ts'
 import type { Call } from './call.ts'
 import type { LastDiscovery } from './last-discovery.ts'
 import type { OpenStreams } from './open-streams.ts'
-import type { RuntimeSession } from './session.ts'
+import type { Reply } from './request-state.ts'
+import type { LegacySession } from './session.ts'
+import type { Asking } from './url-elicitation.ts'
 
 /** What the steps of a server ask for. */
 export type ServerDeps = Deps & { downstreams: Record<string, Downstream> }
@@ -47,7 +49,14 @@ export interface Notes {
   grantRead?: { key: string; read: Promise<Stored<Grant> | undefined> }
   /** Which token set of the grant the call has. */
   grantVersion?: number
-  session?: RuntimeSession
+  /** The legacy session that the runtime has. */
+  session?: LegacySession | undefined
+  /** How the client can be asked to let its user open a link; undefined: not at all. */
+  asking?: Asking | undefined
+  /** What came back of our own elicitation. */
+  reply?: Reply | undefined
+  /** The grant is dead, and the call went on without its token: what to throw if the runtime cannot do without. */
+  withoutGrant?: GatewayError
   reachedRuntime: boolean
   /** Names of the steps that have run. */
   ran: Set<string>

@@ -10,8 +10,9 @@ import { isObject, member } from './envelope.ts'
 import { passEventStream } from './event-stream.ts'
 import { readWhole } from './read-whole.ts'
 import { noteFailure, refusalMessage } from './refuse.ts'
-import { showSession } from './session.ts'
+import { type LegacySession, showSession } from './session.ts'
 import { filterToolList } from './tool-list.ts'
+import { declaredAtInitialize } from './url-elicitation.ts'
 
 /* Of a stream that passes as it is: enough to recognise an answer. */
 const watchedBytes = 262_144
@@ -111,12 +112,18 @@ function headersOf(edge: Edge, call: Call, res: ServerResponse, response: Runtim
   const headers = clientHeaders(response.headers)
   const vary = res.getHeader('vary')
   if (vary !== undefined && headers.vary !== undefined) headers.vary = `${vary}, ${headers.vary}`
-  const id = response.headers['mcp-session-id']
   // TR-44: nothing of a session in a modern answer.
-  if (id !== undefined && !notesOf(call).modern) {
-    headers['mcp-session-id'] = showSession(edge.deps.keys, { id: String(id), affinity: response.affinity }, edge.server, connectionOf(call))
-  }
+  const session = notesOf(call).modern ? undefined : sessionOf(edge, call, response)
+  if (session) headers['mcp-session-id'] = showSession(edge.deps.keys, session, edge.server, connectionOf(call))
   return headers
+}
+
+/* The session of an answer. Where the runtime keeps none and the client can open links, there is one of our own: its id is where the client says so again (TR-45). */
+function sessionOf(edge: Edge, call: Call, { status, headers, affinity }: RuntimeResponse): LegacySession | undefined {
+  const id = headers['mcp-session-id']
+  const declares = declaredAtInitialize(call)
+  if (id !== undefined) return { id: String(id), affinity, mark: declares ? 'url' : notesOf(call).session?.mark }
+  return declares && status === 200 ? { id: edge.deps.random(18), affinity: undefined, mark: 'own' } : undefined
 }
 
 /* Whether a JSON body answers what was asked: at 200 each id has to be one of ours, since clients wait for theirs; an HTTP error may have none. */

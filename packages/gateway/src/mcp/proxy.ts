@@ -46,7 +46,7 @@ function isBounded(call: Call, req: IncomingMessage): boolean {
 function lastDiscovery(edge: Edge, call: Call, error: unknown) {
   const [owed, ...others] = notesOf(call).owed
   if (owed?.method !== 'server/discover' || others.length > 0) return undefined
-  if (!(error instanceof GatewayError) || !error.code.startsWith('runtime_')) return undefined
+  if (!(error instanceof GatewayError) || !(error.code.startsWith('runtime_') || error.code === 'reconnect_required')) return undefined
   const result = edge.discovery.get(connectionOf(call).id)
   if (result === undefined) return undefined
   noteFailure(call, error)

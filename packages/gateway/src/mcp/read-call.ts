@@ -9,9 +9,11 @@ import { connectionOf, type Edge, notesOf } from './edge.ts'
 import { member, readEnvelope, requestsOf } from './envelope.ts'
 import { findId } from './find-id.ts'
 import { checkMirroredHeaders, type Protocol, revisionHeader, revisionText } from './mirrored-headers.ts'
+import { takeReply } from './request-state.ts'
 import { isModern } from './revision.ts'
-import { findSession } from './session.ts'
+import { findSession, type LegacySession } from './session.ts'
 import { step } from './step.ts'
+import { askingOf } from './url-elicitation.ts'
 
 const tailBytes = 1024
 /* A client that goes on sending beyond this gets no more attention. */
@@ -24,7 +26,13 @@ export function readCall(edge: Edge): Middleware {
   return step(edge, 'readCall', 'checkBearer', undefined, async (call, req) => {
     if (req.method === 'POST') await readCallBody(edge, call, req)
     else if (req.method !== 'GET' && req.method !== 'DELETE') throw new GatewayError('method_not_allowed', { headers: { allow: 'GET, POST, DELETE' } })
-    readSession(edge, call, req)
+    const session = readSession(edge, call, req)
+    const notes = notesOf(call)
+    if (session?.mark !== 'own') notes.session = session
+    // There is nothing to end, neither here nor at the runtime.
+    else if (req.method === 'DELETE') throw new GatewayError('method_not_allowed', { headers: { allow: 'GET, POST' } })
+    notes.asking = askingOf(call, req.headers, session)
+    if (notes.modern && call.body) notes.reply = takeReply(edge.deps, connectionOf(call).id, call.body)
     return 'go-on'
   })
 }
@@ -91,10 +99,10 @@ function note(call: Call, messages: RpcMessage[]): void {
 }
 
 /* TR-44: in a modern request a session id means nothing. */
-function readSession(edge: Edge, call: Call, req: IncomingMessage): void {
+function readSession(edge: Edge, call: Call, req: IncomingMessage): LegacySession | undefined {
   const shown = req.headers['mcp-session-id']
-  if (shown === undefined || call.body?.era === 'modern' || (!call.body && isModern(revisionHeader(req.headers)))) return
-  notesOf(call).session = findSession(edge.deps.keys, String(shown), edge.server, connectionOf(call))
+  if (shown === undefined || call.body?.era === 'modern' || (!call.body && isModern(revisionHeader(req.headers)))) return undefined
+  return findSession(edge.deps.keys, String(shown), edge.server, connectionOf(call))
 }
 
 /* The end of a body that is being thrown away: many clients write the id last. Resolves with nothing when it does not come within the bound. */

@@ -6,6 +6,7 @@ import type { Json } from '../lib/json.ts'
 import { resourceMetadataUrl } from '../lib/well-known.ts'
 import type { Call } from './call.ts'
 import { type Edge, type Notes, notesOf, type Owed } from './edge.ts'
+import { reconnectKey } from './request-state.ts'
 import { knownRevisions, UnsupportedVersion } from './revision.ts'
 
 /*
@@ -16,9 +17,11 @@ import { knownRevisions, UnsupportedVersion } from './revision.ts'
  * - agent      HTTP 200 with a JSON-RPC error that has the request's id: what every measured client survives (refusals.md)
  * - result     as `agent`, but a tools/call gets a result with isError, so that the agent can act on the words
  *
+ * - ask      a link for the user, in the way that the client declared: a result that requires input, or an error; always HTTP 200
+ *
  * Without a request to answer (GET, DELETE, notifications, an id that could not be read), and with `refusals: 'http'`, the last two go out under the HTTP status of the catalogue.
  */
-type Telling = 'challenge' | 'protocol' | 'agent' | 'result'
+type Telling = 'challenge' | 'protocol' | 'agent' | 'result' | 'ask'
 
 const tellings: Record<ErrorCode, [telling: Telling, rpcCode: number]> = {
   unauthorized: ['challenge', -31001],
@@ -26,6 +29,9 @@ const tellings: Record<ErrorCode, [telling: Telling, rpcCode: number]> = {
   grant_dead: ['challenge', -31001],
   invalid_dpop_proof: ['challenge', -31001],
   insufficient_scope: ['challenge', -31001],
+  reconnect_required: ['ask', -31001],
+  reconnect_declined: ['result', -31001],
+  request_state_invalid: ['agent', -32602],
   origin_forbidden: ['protocol', -31001],
   session_ended: ['protocol', -32600],
   method_not_allowed: ['protocol', -32600],
@@ -61,6 +67,19 @@ export class InsufficientScope extends GatewayError {
   }
 }
 
+/** Thrown where the user has to open a link before the call can go on. */
+export class ReconnectRequired extends GatewayError {
+  readonly url: string
+  /** By `input_required` (EL-1), by `-32042` (EL-3), or in words. */
+  readonly ask: { by: 'result'; requestState: string } | { by: 'error'; elicitationId: string } | { by: 'words' }
+  constructor(url: string, ask: ReconnectRequired['ask'], words: { message: string; reason: string }) {
+    super('reconnect_required', words)
+    this.name = 'ReconnectRequired'
+    this.url = url
+    this.ask = ask
+  }
+}
+
 /** Puts anything thrown into the terms of the catalogue; what is not of it, or speaks of our own options, becomes `internal_error`. */
 export function failureOf(error: unknown): GatewayError {
   if (error instanceof GatewayError && error.code !== 'config_invalid') return error
@@ -74,7 +93,7 @@ export function refuse(edge: Edge, res: ServerResponse, call: Call, error: unkno
   const failure = failureOf(error)
   const [telling, rpcCode] = tellings[failure.code]
   const notes = notesOf(call)
-  noteFailure(call, failure, telling === 'challenge' && notes.owed.length === 0 ? undefined : rpcCode)
+  noteFailure(call, failure, telling === 'challenge' && notes.owed.length === 0 ? null : failure instanceof ReconnectRequired ? askCode(failure) : rpcCode)
   if (res.headersSent) {
     res.destroy()
     return
@@ -86,7 +105,7 @@ export function refuse(edge: Edge, res: ServerResponse, call: Call, error: unkno
     send(res, call, failure.status, body)
     return
   }
-  const isAgent = telling !== 'protocol' && notes.owed.length > 0 && edge.server.refusals === 'agent'
+  const isAgent = telling !== 'protocol' && notes.owed.length > 0 && (telling === 'ask' || edge.server.refusals === 'agent')
   send(res, call, isAgent ? 200 : failure.status, rpcBody(call, notes, failure))
 }
 
@@ -99,6 +118,7 @@ export function refusalMessage(call: Call, owed: Owed | undefined, failure: Gate
     const result = { content: [{ type: 'text', text: failure.message }], isError: true, _meta: { 'ai.emcy/error': failure.code, 'ai.emcy/requestId': call.id } }
     return { jsonrpc: '2.0', id: owed.id, result: notesOf(call).modern ? { resultType: 'complete', ...result } : result }
   }
+  if (failure instanceof ReconnectRequired) return askMessage(failure, owed, about)
   const scopes = failure instanceof InsufficientScope ? { scope: failure.scopes.join(' ') } : {}
   const versions = failure instanceof UnsupportedVersion ? { supported: knownRevisions, requested: failure.requested } : {}
   // Nothing of ours beside the words: a hidden tool must look like one that the runtime does not have (JR-3).
@@ -106,11 +126,30 @@ export function refusalMessage(call: Call, owed: Owed | undefined, failure: Gate
   return { jsonrpc: '2.0', ...(owed && { id: owed.id }), error: { code, message, data: { ...about, ...scopes, ...versions } } }
 }
 
-/** Writes a failure into the event of its request. */
-export function noteFailure(call: Call, failure: GatewayError, rpcCode: number | undefined = tellings[failure.code][1]): void {
+/* The one place where the gateway asks a client for something: a link, and never a form (EL-12). */
+function askMessage(failure: ReconnectRequired, owed: Owed | undefined, about: { [name: string]: Json }): Json {
+  const { url, ask, message } = failure
+  const head = { jsonrpc: '2.0', ...(owed && { id: owed.id }) }
+  if (ask.by === 'result') {
+    const inputRequests = { [reconnectKey]: { method: 'elicitation/create', params: { mode: 'url', url, message } } }
+    return { ...head, result: { resultType: 'input_required', inputRequests, requestState: ask.requestState } }
+  }
+  // The words have the link too: hosts that know no better show them (refusals.md).
+  const error = { code: askCode(failure) as number, message: `${message} ${url}` }
+  if (ask.by === 'words') return { ...head, error: { ...error, data: about } }
+  return { ...head, error: { ...error, data: { ...about, elicitations: [{ mode: 'url', elicitationId: ask.elicitationId, url, message }] } } }
+}
+
+/* -32042 is no code of modern revisions (JR-7), and a result has none. */
+function askCode({ ask }: ReconnectRequired): number | null {
+  return { result: null, error: -32042, words: tellings.reconnect_required[1] }[ask.by]
+}
+
+/** Writes a failure into the event of its request; `null`: its answer carries no JSON-RPC code. */
+export function noteFailure(call: Call, failure: GatewayError, rpcCode: number | null = tellings[failure.code][1]): void {
   const { event } = call
   event.error = failure.code
-  if (rpcCode !== undefined) event.rpcCode = rpcCode
+  if (rpcCode !== null) event.rpcCode = rpcCode
   if (failure.reason !== undefined) event.reason = failure.reason
   if (failure.code === 'internal_error') event.level = 'error'
   else if (failure.status >= 500) event.level = 'warn'

@@ -53,6 +53,7 @@ export const defaultEndpoints: EndpointsConfig = {
   par: '/par',
   clientLogo: '/client-logo',
   account: '/account',
+  reconnect: '/reconnect',
 }
 
 /**

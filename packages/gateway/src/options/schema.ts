@@ -203,6 +203,7 @@ const endpoints = shape({
   par: path.exactOptional(),
   clientLogo: path.exactOptional(),
   account: path.exactOptional(),
+  reconnect: path.exactOptional(),
 } satisfies Record<keyof EndpointsConfig, z.ZodType>)
 
 const log = z.custom<LogOption>(isLog, "must be a logger with info, warn and error, a function, 'stdout' or false").optional()

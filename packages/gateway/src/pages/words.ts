@@ -16,7 +16,26 @@ export const words = {
   accountIntro: 'Through {gateway} these apps can act for you. Disconnect one to end its access at once.',
   accountEmpty: 'No app is connected.',
   disconnect: 'Disconnect',
+  reconnectMessage: 'Your sign-in for {server} has ended. Sign in again, so that {client} can go on.',
+  reconnectTitle: 'Sign in again for {server}',
+  reconnectIntro: '{client} asked for something at {server}, and your sign-in there has ended. Once you have signed in again, {client} can go on as before.',
+  reconnectAccount: 'Sign in with the account that you connected {client} with. No other is taken.',
+  reconnect: 'Sign in again',
+  reconnectOther: 'Sign in with another account',
+  reconnectedTitle: 'You are signed in again',
+  reconnectedText: 'Go back to {client} and let it try again. You can close this page.',
+  reconnectOverTitle: 'This link is over',
+  reconnectOverText:
+    'It was good for ten minutes, or the app was disconnected. If you still need it, let your app try again: it gets a new link. You can close this page.',
+  reconnectDeniedTitle: 'You were not signed in',
+  reconnectDeniedText: 'Nothing was changed, and {client} still waits for you to sign in.',
+  reconnectOtherAccountTitle: 'That is another account',
+  reconnectOtherAccountText: 'You signed in with an account that is not the one {client} was connected with. Nothing was changed.',
+  reconnectForeignText: 'Whoever is signed in here did not connect the app that sent you. Nothing was changed. You can close this page.',
 } as const
+
+/** What no team can replace: whom the page of a link warns, since anyone can be sent a link (EL-8). */
+export const reconnectWarning = 'Go on only if you were using {client} yourself just now. If somebody sent you this link, close this page.'
 
 /** Key of {@link words}. */
 export type Word = keyof typeof words
@@ -30,7 +49,12 @@ export interface WordValues {
 
 /** One text, a team's own where it gave a non-empty one. Plain text: it is escaped where it is used. */
 export function say(texts: Record<string, string>, key: Word, values: WordValues = {}): string {
-  return (texts[key] || words[key]).replace(/\{(client|server|gateway)\}/g, (whole, name: keyof WordValues) => values[name] ?? whole)
+  return fill(texts[key] || words[key], values)
+}
+
+/** A text with its placeholders filled in. */
+export function fill(text: string, values: WordValues): string {
+  return text.replace(/\{(client|server|gateway)\}/g, (whole, name: keyof WordValues) => values[name] ?? whole)
 }
 
 /** A scope in words, where the team described it. */

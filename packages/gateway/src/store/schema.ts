@@ -52,6 +52,14 @@ export const schema = {
     life: 'eleven minutes, one use',
     upgrade: {},
   },
+  reconnection: {
+    prefix: 'reconnect',
+    key: 'ID',
+    version: 1,
+    about: 'a sign-in under way that renews a dead grant',
+    life: 'ten minutes, one use',
+    upgrade: {},
+  },
   pushed: {
     prefix: 'pushed',
     key: 'ID',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import { authorize, extend, failed, type Lease, type OpenGrant, refreshed, refused, type Wanted, want } from '../../src/grants/grant-machine.ts'
+import { authorize, extend, failed, type Lease, type OpenGrant, reconnect, refreshed, refused, type Wanted, want } from '../../src/grants/grant-machine.ts'
 import type { Change } from '../../src/store/records.ts'
 
 const t0 = 1_000_000_000
@@ -227,5 +227,30 @@ describe('the life of a grant', () => {
     expect(extend(grant, 24 * hour, t0)).toEqual({ do: 'keep', answer: undefined })
     expect(written(extend(grant, 24 * hour, at(t0 + 1))).expiresAt).toBe(t0 + 1 + 48 * hour)
     expect(extend(undefined, hour, t0)).toEqual({ do: 'keep', answer: undefined })
+  })
+})
+
+describe('EL-6 EL-8: a sign-in that renews a dead grant', () => {
+  const signedIn = { ...authorized, tokens: { accessToken: 'at9', refreshToken: 'rt9' }, deadVersion: 1 }
+  const { lease } = leased()
+  const dead = written(refused(leased().grant, lease, at(over)))
+
+  it('makes the dead grant live, in the next version', () => {
+    expect(dead.state).toBe('needs-reconnect')
+    const next = written(reconnect(dead, signedIn, at(over)))
+    expect(next).toMatchObject({ state: 'live', version: 2, tokens: signedIn.tokens, lease: undefined, retryAt: undefined })
+  })
+
+  it('stands in for a record that is gone, and only then has no version', () => {
+    expect(written(reconnect(undefined, { ...signedIn, deadVersion: 0 }, at(over)))).toMatchObject({ state: 'live', version: 1 })
+    expect(reconnect(undefined, signedIn, over)).toEqual({ do: 'keep', answer: 'over' })
+    expect(reconnect(dead, { ...signedIn, deadVersion: 0 }, over)).toEqual({ do: 'keep', answer: 'over' })
+  })
+
+  it('leaves a grant that lives, or has died anew, as it is', () => {
+    expect(reconnect(grant, signedIn, over)).toEqual({ do: 'keep', answer: 'over' })
+    const again: OpenGrant = { ...written(reconnect(dead, signedIn, at(over))), state: 'needs-reconnect' }
+    expect(reconnect(again, signedIn, over)).toEqual({ do: 'keep', answer: 'over' })
+    expect(reconnect(again, { ...signedIn, deadVersion: 2 }, over).answer).toBe('reconnected')
   })
 })

@@ -1,11 +1,22 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
-import { authorize, failed, type Lease, type OpenGrant, refreshed, refused, type Wanted, want } from '../../src/grants/grant-machine.ts'
+import {
+  type Authorized,
+  authorize,
+  failed,
+  type Lease,
+  type OpenGrant,
+  reconnect,
+  refreshed,
+  refused,
+  type Wanted,
+  want,
+} from '../../src/grants/grant-machine.ts'
 import type { Change } from '../../src/store/records.ts'
 
 /*
  * Three processes with clocks up to 5 s apart share one grant at a provider that rotates refresh tokens and takes each one once. Calls come, requests leave
- * late, answers are late or lost, processes die between any two steps, users authorize anew and disconnect. Each promise of the design is checked at each step.
+ * late, answers are late or lost, processes die between any two steps, users authorize anew, sign in again from links old and new, and disconnect. Each promise of the design is checked at each step.
  */
 
 const seconds = 1_000
@@ -33,6 +44,8 @@ type Step =
   | { do: 'wait'; ms: number }
   | { do: 'clock'; by: number; skew: number }
   | { do: 'authorize'; withRefreshToken: boolean }
+  | { do: 'ask' }
+  | { do: 'come back'; link: number; withRefreshToken: boolean }
   | { do: 'disconnect' }
   | { do: 'outage'; on: boolean }
 
@@ -50,6 +63,8 @@ class World {
   accessTokens = new Map<string, number>()
   count = 0
   seen = new Set<string>()
+  /** Versions of dead grants that links were made for; whether somebody has come back from one with success. */
+  links: { version: number; used: boolean }[] = []
 
   clock(process: Process): number {
     return this.now + process.skew
@@ -102,6 +117,13 @@ function take(world: World, step: Step): void {
     case 'authorize':
       authorizeAnew(world, step.withRefreshToken)
       break
+    case 'ask':
+      // A connection that has ended asks nobody for anything.
+      if (world.grant?.state === 'needs-reconnect') world.links.push({ version: world.grant.version, used: false })
+      break
+    case 'come back':
+      comeBack(world, step)
+      break
     case 'call':
       call(world, step.by, step.runtimeRefuses)
       break
@@ -126,12 +148,33 @@ function die(world: World, by: number): void {
 }
 
 function authorizeAnew(world: World, withRefreshToken: boolean): void {
+  world.apply(authorize(world.grant, signIn(world, withRefreshToken), world.now))
+}
+
+/** The user of a link has signed in, whatever became of the grant meanwhile; links are kept and opened again. */
+function comeBack(world: World, { link, withRefreshToken }: Step & { do: 'come back' }): void {
+  const used = world.links[link % Math.max(1, world.links.length)]
+  if (!used) return
+  const before = world.grant
+  const outcome = world.apply(reconnect(before, { ...signIn(world, withRefreshToken), deadVersion: used.version }, world.now))
+  world.seen.add(outcome)
+  if (outcome === 'over') {
+    expect(world.grant).toBe(before)
+    return
+  }
+  expect(before).toMatchObject({ state: 'needs-reconnect', version: used.version })
+  expect(world.grant).toMatchObject({ state: 'live', version: used.version + 1 })
+  // Of all links of one death one counts, once.
+  expect(world.links.filter(({ version }) => version === used.version).map((one) => one.used)).not.toContain(true)
+  used.used = true
+}
+
+function signIn(world: World, withRefreshToken: boolean): Authorized {
   const line = `rt${++world.count}`
   if (withRefreshToken) world.lines.set(line, { current: line, lost: false })
   const tokens = { accessToken: world.issue(), ...(withRefreshToken && { refreshToken: line }) }
   const identity = { issuer: 'https://login.example.com', sub: 'alice', claims: {} }
-  const event = { tokens, identity, scopes: [], expiresInMs: tokenMs, obtainedAt: world.now, lifeMs: 1e9, provider: 'default', owner: 'c' }
-  world.apply(authorize(world.grant, event, world.now))
+  return { tokens, identity, scopes: [], expiresInMs: tokenMs, obtainedAt: world.now, lifeMs: 1e9, provider: 'default', owner: 'c' }
 }
 
 function call(world: World, by: number, runtimeRefuses: boolean): void {
@@ -212,6 +255,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('die' as const, 'lose' as const), by }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('clock' as const), by, skew: fc.integer({ min: -2_500, max: 2_500 }) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('authorize' as const), withRefreshToken: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.constant({ do: 'ask' as const }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('come back' as const), link: fc.nat(5), withRefreshToken: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('outage' as const), on: fc.boolean() }) },
   { weight: 1, arbitrary: fc.constant({ do: 'disconnect' as const }) },
 )
@@ -245,7 +290,20 @@ describe('a downstream grant', () => {
       { numRuns: 3_000 },
     )
     // The steps reached every case, or the property has shown nothing.
-    const cases = ['dead', 'died answered', 'died leased', 'died sent', 'gave the lease back', 'lost', 'outdated', 'refresh', 'revived', 'stored']
+    const cases = [
+      'dead',
+      'died answered',
+      'died leased',
+      'died sent',
+      'gave the lease back',
+      'lost',
+      'outdated',
+      'over',
+      'reconnected',
+      'refresh',
+      'revived',
+      'stored',
+    ]
     expect([...seen].sort()).toEqual([...cases, 'unavailable', 'use', 'wait'].sort())
   })
 })

@@ -54,6 +54,7 @@ describe('defaults', () => {
         par: '/par',
         clientLogo: '/client-logo',
         account: '/account',
+        reconnect: '/reconnect',
       },
       clients: {
         preregistered: [],
