@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { type DocumentServer, startDocumentServer } from '../harness/document-server.ts'
 import { prepareStepClient, type StepClientName } from '../harness/step-client.ts'
-import { callTool, connect, formOf, live, pass, refreshes, withClient } from '../harness/step-client-life.ts'
+import { callTool, connect, formOf, live, outliveRestart, pass, refreshes, stepUp, withClient } from '../harness/step-client-life.ts'
 import { startTodo, type TodoWorld } from '../harness/todo.ts'
 
 let documents: DocumentServer
@@ -10,7 +10,11 @@ let world: TodoWorld
 beforeAll(async () => {
   await prepareStepClient('go-sdk')
   documents = await startDocumentServer()
-  world = await startTodo({ caFile: documents.caFile, recorded: true })
+  world = await startTodo({
+    caFile: documents.caFile,
+    recorded: true,
+    gateway: { policy: { default: 'allow', rules: [{ tools: ['add_todo'], requireScopes: ['todos.write'] }] } },
+  })
 }, 400_000)
 
 afterAll(async () => {
@@ -76,6 +80,14 @@ describe('go-sdk 1.8.0', () => {
       expect(life.client.visits.map((visit) => visit.searchParams.get('client_id'))).toEqual([client_id, again])
     }, 90_000)
   }
+
+  it('asks its user for more scopes when a tool needs them, and calls again by itself (BC-9 BC-11)', async () => {
+    const { call, asked } = await stepUp(world, 'go-sdk', { user: 'go-sdk-step-up', authMethod: 'none' })
+    expect(call).toMatchObject({ texts: [expect.stringContaining('stepped up')] })
+    expect(asked).toEqual(['todos.read todos.write', 'todos.read todos.write'])
+  }, 60_000)
+
+  it('goes on after a restart of the gateway (TK-6)', () => outliveRestart(world, 'go-sdk', { user: 'go-sdk-restart', authMethod: 'none' }), 60_000)
 
   it('refreshes ten seconds before the end, not earlier (TK-6)', async () => {
     const start = world.exchanges.length
@@ -220,6 +232,14 @@ describe('mcp-go 1.2.1', () => {
     expect(life.afterRevocation.error).toBe('the user has to sign in')
     expect(life.client.visits).toHaveLength(1)
   }, 90_000)
+
+  it('tells its app what a tool needs beyond what its user gave, and leaves the rest to the app (BC-9)', async () => {
+    const { call, asked } = await stepUp(world, name, { user: 'mcp-go-step-up' })
+    expect(call.error).toContain('todos.write')
+    expect(asked).toEqual([''])
+  }, 60_000)
+
+  it('goes on after a restart of the gateway (TK-6)', () => outliveRestart(world, name, { user: 'mcp-go-restart' }), 60_000)
 
   it('signs in again after a revocation when the app goes through it, under the client it registered (TK-6)', async () => {
     const start = world.exchanges.length

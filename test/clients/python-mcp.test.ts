@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { type DocumentServer, startDocumentServer } from '../harness/document-server.ts'
 import { prepareStepClient, type StepClientName } from '../harness/step-client.ts'
-import { callTool, connect, formOf, live, pass, refreshes, withClient } from '../harness/step-client-life.ts'
+import { callTool, connect, formOf, live, outliveRestart, pass, refreshes, stepUp, withClient } from '../harness/step-client-life.ts'
 import { startTodo, type TodoWorld } from '../harness/todo.ts'
 
 let documents: DocumentServer
@@ -10,7 +10,11 @@ let world: TodoWorld
 beforeAll(async () => {
   await Promise.all([prepareStepClient('mcp-1'), prepareStepClient('mcp-2')])
   documents = await startDocumentServer()
-  world = await startTodo({ caFile: documents.caFile, recorded: true })
+  world = await startTodo({
+    caFile: documents.caFile,
+    recorded: true,
+    gateway: { policy: { default: 'allow', rules: [{ tools: ['add_todo'], requireScopes: ['todos.write'] }] } },
+  })
 }, 300_000)
 
 afterAll(async () => {
@@ -109,6 +113,14 @@ for (const { name, release, discoveryRevision, modes } of clients) {
         [200, undefined, documents.url],
       ])
     }, 60_000)
+
+    it('asks its user for more scopes when a tool needs them, and calls again by itself (BC-9 BC-11)', async () => {
+      const { call, asked } = await stepUp(world, name, { user: `${name}-step-up` })
+      expect(call).toMatchObject({ isError: false, texts: [expect.stringContaining('stepped up')] })
+      expect(asked).toEqual(['todos.read todos.write', 'todos.read todos.write'])
+    }, 60_000)
+
+    it('goes on after a restart of the gateway (TK-6)', () => outliveRestart(world, name, { user: `${name}-restart` }), 60_000)
 
     for (const authMethod of ['none', 'client_secret_post'] as const) {
       it(`authenticates by ${authMethod} when it registered so, and connects at the URL with a slash too (TK-6)`, async () => {

@@ -22,6 +22,8 @@ export interface Decisions {
   user: string
   /** `allow` when left out. */
   consent?: 'allow' | 'deny'
+  /** Names of the consent page's check boxes that the user switches off. */
+  unticked?: string[]
 }
 
 /** A tiny browser: cookies, redirects (a page's own refresh among them) followed by hand, plain HTML forms. It stops at a redirect that leads to the client. */
@@ -102,7 +104,12 @@ export class Browser {
     }
     const denies = /deny|cancel|refuse|reject|no\b/i
     const wanted = decisions.consent === 'deny' ? denies : /allow|approve|continue|authori[sz]e|accept|yes/i
-    return this.submit(page, {}, (label, _name, value) => wanted.test(value) || (wanted.test(label) && !(decisions.consent !== 'deny' && denies.test(label))))
+    const forms = page.forms.map((form) => ({ ...form, fields: form.fields.filter(([name]) => decisions.unticked?.includes(name) !== true) }))
+    return this.submit(
+      { ...page, forms },
+      {},
+      (label, _name, value) => wanted.test(value) || (wanted.test(label) && !(decisions.consent !== 'deny' && denies.test(label))),
+    )
   }
 }
 

@@ -21,8 +21,10 @@ export const formOf = (text: string): Record<string, string> => Object.fromEntri
 /** The refreshes among exchanges with the token endpoint. */
 export const refreshes = (exchanges: SeenExchange[]): SeenExchange[] => exchanges.filter((each) => formOf(each.body).grant_type === 'refresh_token')
 
-/** An hour and a little: longer than an access token lives. */
-const hourSeconds = 3605
+/** Well before an access token ends, for all that this machine takes meanwhile. */
+const earlySeconds = 3500
+/** Past its end, from `earlySeconds` on. */
+const lateSeconds = 105
 
 /** Lets time pass for the gateway and the client alike. */
 export async function pass(world: TodoWorld, client: StepClient, seconds: number): Promise<void> {
@@ -82,21 +84,23 @@ export async function live(world: TodoWorld, name: StepClientName, settings: Omi
     const title = `buy milk for ${user}`
     await callTool(client, 'add_todo', { title })
     expect(await callTool(client, 'list_todos')).toEqual([expect.stringContaining(title)])
-    expect(refreshes(seen('/token', start))).toEqual([])
 
-    // one refresh for eight calls at once, another an hour later: without the user, and each with the token of the answer before
+    // no refresh while the token lives, one for eight calls at once when it has ended, another an hour later: without the user, each with the token before
     const before = await client.take({ do: 'tokens' })
-    await pass(world, client, hourSeconds)
+    await pass(world, client, earlySeconds)
+    expect(await callTool(client, 'list_todos')).toEqual([expect.stringContaining(title)])
+    expect(refreshes(seen('/token', start))).toEqual([])
+    await pass(world, client, lateSeconds)
     expect(await callTool(client, 'list_todos', {}, 8)).toEqual(Array(8).fill(expect.stringContaining(title)))
     const between = await client.take({ do: 'tokens' })
-    await pass(world, client, hourSeconds)
-    // Events come over the channel on which the clock has just answered, so those of the nine calls are here.
+    await pass(world, client, earlySeconds + lateSeconds)
+    // Events come over the channel on which the clock has just answered, so those of the ten calls are here.
     const lists = world
       .events()
       .slice(firstEvent)
       .filter((event) => event.event === 'mcp.request' && event.tool === 'list_todos')
     const asUser = { subject: `${world.authorizationServerUrl}|${user}`, clientId: asked.client_id, decision: 'allow', httpStatus: 200 }
-    expect(lists).toEqual(Array(9).fill(expect.objectContaining(asUser)))
+    expect(lists).toEqual(Array(10).fill(expect.objectContaining(asUser)))
     expect(await callTool(client, 'list_todos')).toEqual([expect.stringContaining(title)])
     const now = await client.take({ do: 'tokens' })
     expect(refreshes(seen('/token', start)).map(({ status, body }) => [status, formOf(body).refresh_token])).toEqual([
@@ -124,4 +128,40 @@ export async function live(world: TodoWorld, name: StepClientName, settings: Omi
       after: (path) => seen(path, end),
     }
   })
+}
+
+/**
+ * A user who gave only `todos.read` at first calls a tool that needs more, in a world that asks `todos.write` for `add_todo`.
+ *
+ * @returns what came of the call, and what the client asked for at each of its visits
+ */
+export async function stepUp(world: TodoWorld, name: StepClientName, settings: Omit<StepClientSettings, 'url'>): Promise<{ call: Outcome; asked: string[] }> {
+  const start = world.exchanges.length
+  return withClient(name, { url: world.mcpUrl, unticked: ['scope-1'], ...settings }, async (client) => {
+    await connect(client)
+    const issued = world.exchanges.slice(start).find((each) => each.url.pathname === '/token')
+    expect(JSON.parse(issued?.answer ?? '{}').scope).toBe('todos.read')
+    const call = await client.take({ do: 'call', tool: 'add_todo', arguments: { title: 'stepped up' } })
+    const refused = world.exchanges.slice(start).find((each) => each.status === 403)
+    expect(refused?.headers['www-authenticate']).toContain('scope="todos.read todos.write", error="insufficient_scope"')
+    return { call, asked: client.visits.map((visit) => (visit.searchParams.get('scope') ?? '').split(' ').sort().join(' ')) }
+  })
+}
+
+/** A client goes on after the gateway's process was replaced, at its next call and at the refresh after it: its user notices nothing. */
+export async function outliveRestart(world: TodoWorld, name: StepClientName, settings: Omit<StepClientSettings, 'url'>): Promise<void> {
+  const start = world.exchanges.length
+  await withClient(name, { url: world.mcpUrl, ...settings }, async (client) => {
+    await connect(client)
+    const title = `before the restart, ${settings.user}`
+    await callTool(client, 'add_todo', { title })
+    await world.restartGateway()
+    expect(await callTool(client, 'list_todos')).toEqual([expect.stringContaining(title)])
+    await pass(world, client, earlySeconds + lateSeconds)
+    expect(await callTool(client, 'list_todos')).toEqual([expect.stringContaining(title)])
+    expect(client.visits).toHaveLength(1)
+  })
+  const seen = world.exchanges.slice(start)
+  expect(refreshes(seen)).toMatchObject([{ status: 200 }])
+  expect(seen.filter((each) => each.url.pathname === '/mcp' && each.status === 401 && each.requestHeaders.authorization !== undefined)).toEqual([])
 }

@@ -14,6 +14,8 @@ export interface StepClientSettings {
   url: string
   /** The user of the browser that the client opens. */
   user: string
+  /** Check boxes that the user switches off at the first consent, by name. */
+  unticked?: string[]
   /** Of the client's own callback; nothing listens there, since the browser of the tests stops before it. */
   redirectUri?: string
   /** A client id metadata document instead of a registration. */
@@ -74,11 +76,14 @@ export async function prepareStepClient(name: StepClientName): Promise<void> {
 }
 
 /** Starts a client that does one step after the other. */
-export async function startStepClient(name: StepClientName, { user, ...settings }: StepClientSettings): Promise<StepClient> {
+export async function startStepClient(name: StepClientName, { user, unticked, ...settings }: StepClientSettings): Promise<StepClient> {
   const [command, ...args] = await commands[name]()
   const redirectUri = `http://127.0.0.1:${name === 'mcp-go' ? '7998/oauth' : '7998'}/callback`
   const child = spawn(command, [...args, JSON.stringify({ redirectUri, name, ...settings })], { stdio: 'pipe' })
   const ended = once(child, 'close')
+  ended.catch(() => {})
+  // Its end is told by `take` and `end`, with its own words.
+  child.stdin.on('error', () => {})
   let errors = ''
   child.stderr.on('data', (chunk: Buffer) => {
     errors += chunk.toString()
@@ -87,8 +92,9 @@ export async function startStepClient(name: StepClientName, { user, ...settings 
   const send = (message: object) => child.stdin.write(`${JSON.stringify(message)}\n`)
   const visits: URL[] = []
   const visit = async (url: URL) => {
+    const decisions = visits.length === 0 && unticked !== undefined ? { user, unticked } : { user }
     visits.push(url)
-    const page = await new Browser(url.searchParams.get('redirect_uri') ?? '').authorize(url, { user })
+    const page = await new Browser(url.searchParams.get('redirect_uri') ?? '').authorize(url, decisions)
     callbackOf(page)
     send({ callback: page.redirect?.href })
   }
