@@ -31,6 +31,7 @@ export type {
 export type { Rotation, RotationProgress } from './rotation/rotate-keys.ts'
 export type { ArgumentTest, Budget, BudgetKey, Policy, PolicyCall, Rule, RuleMode, Verdict, When } from './rules.ts'
 export type { KeyvLike } from './store/keyv-like.ts'
+export { type KeyvStoreOptions, keyvStore } from './store/keyv-store.ts'
 export type { StoreOption } from './store/open-store.ts'
 export type { PgPoolLike } from './store/postgres-driver.ts'
 export type { Spent, Store } from './store/store.ts'

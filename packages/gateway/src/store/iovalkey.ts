@@ -35,6 +35,8 @@ export function openIovalkey(like: IovalkeyClient, waitMs: number): RedisConnect
     retryStrategy: pause,
     lazyConnect: true,
     stringNumbers: false,
+    // A sentinel that hangs must not keep the others from being asked.
+    sentinelCommandTimeout: Math.ceil(waitMs / 4),
   }
   const client = like.isCluster
     ? like.duplicate([], {
@@ -53,7 +55,8 @@ export function openIovalkey(like: IovalkeyClient, waitMs: number): RedisConnect
   client.connect().catch(() => undefined)
   return {
     ready,
-    send: (_, [command = '', ...values]) => client.call(command, ...values),
+    // In lower case: iovalkey knows by it which values are keys, and sends what it does not know to any node of a cluster.
+    send: (_, [command = '', ...values]) => client.call(command.toLowerCase(), ...values),
     destroy: () => client.disconnect(),
   }
 }

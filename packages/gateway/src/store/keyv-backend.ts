@@ -2,7 +2,7 @@ import { ConfigError } from '../errors/errors.ts'
 import { isIovalkey, openIovalkey } from './iovalkey.ts'
 import { type KeyvLike, layersOf } from './keyv-like.ts'
 import { mysqlDriver } from './mysql-driver.ts'
-import { isNodeRedis, isNodeRedisCluster, openNodeRedis } from './node-redis.ts'
+import { isNodeRedis, isNodeRedisCluster, isNodeRedisSentinel, openNodeRedis } from './node-redis.ts'
 import { emptyPoolOf, openPgPool, postgresDriver } from './postgres-driver.ts'
 import { redisStore } from './redis.ts'
 import { redisLink } from './redis-link.ts'
@@ -26,12 +26,19 @@ interface SqlAdapter {
  * connections of its own, which end with the store: the adapter's would hang in an outage, or end the process.
  *
  * @param waitMs how long an operation may take, in milliseconds
- * @throws ConfigError when the database's driver is not installed, or the Keyv's namespace is too long
+ * @throws ConfigError when the database's driver is not installed, the client is node-redis' of Sentinel, or the Keyv's namespace is too long
  */
 export function atomicStoreOf(keyv: KeyvLike, waitMs: number): Store | undefined {
   const adapter = layersOf(keyv).at(-1) ?? {}
   const prefix = prefixOf(keyv)
   const { client, redis } = adapter
+  if (isNodeRedisSentinel(client)) {
+    throw new ConfigError(
+      'store',
+      "node-redis' client of Redis Sentinel sends a command again that may have been carried out, and keeps its settings to itself: use @keyv/valkey with " +
+        "iovalkey's new Redis({ sentinels: [{ host, port }], name })",
+    )
+  }
   if (isNodeRedis(client)) {
     const name = isNodeRedisCluster(client) ? 'redis cluster' : 'redis'
     return redisStore(

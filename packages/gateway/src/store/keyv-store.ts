@@ -1,8 +1,8 @@
-import { StoreUnavailable } from '../errors/errors.ts'
+import { ConfigError, StoreUnavailable } from '../errors/errors.ts'
 import { checkSpend, checkTtl } from './arguments.ts'
 import { createKeyLock, type InTurn } from './key-lock.ts'
 import { atomicStoreOf } from './keyv-backend.ts'
-import { isMapBacked, type KeyvLike, layersOf, prepareKeyv } from './keyv-like.ts'
+import { isKeyv, isMapBacked, type KeyvLike, layersOf, prepareKeyv } from './keyv-like.ts'
 import { type Watched, watchKeyv } from './keyv-outage.ts'
 import { type KeyvEntry, type KeyvRecord, keyvRecord } from './keyv-record.ts'
 import { createRemoval } from './removal.ts'
@@ -18,15 +18,20 @@ export interface KeyvStoreOptions {
 const locks = new WeakMap<object, InTurn>()
 
 /**
- * A store over any Keyv, 5 or 6. Over `@keyv/redis`, `@keyv/valkey`, `@keyv/postgres`, `@keyv/mysql` and `@keyv/sqlite` it is atomic across processes, by
- * connections of its own with the adapter's settings. Any other adapter serves one process only, see {@link serialisedStore}. The Keyv stays the caller's:
- * `close` does not disconnect it.
+ * A store over any Keyv, 5 or 6: what the gateway makes of a Keyv that is its option `store`, for whoever wants to hold it against the store contract, or to
+ * wrap it. Over `@keyv/redis`, `@keyv/valkey`, `@keyv/postgres`, `@keyv/mysql` and `@keyv/sqlite` it is atomic across processes, by connections of its own
+ * with the adapter's settings. Over any other adapter it serves one process only, and says so by `atomicAcrossProcesses`. The Keyv stays the caller's: `close`
+ * does not disconnect it.
  *
- * @throws ConfigError when the Keyv would mix up keys, or a driver is not installed
+ * @param keyv made with `new Keyv(…)`
+ * @returns the store. Its operations reject with StoreUnavailable when the database fails; given to the gateway they also get its deadline
+ * @throws ConfigError when the value is no Keyv, the Keyv would mix up keys, its client cannot be kept from sending a command twice, or a driver is not installed
  */
 export function keyvStore(keyv: KeyvLike, options: KeyvStoreOptions = {}): Store {
-  prepareKeyv(keyv)
+  if (!isKeyv(keyv)) throw new ConfigError('store', 'keyvStore takes a Keyv, version 5 or 6, for example new Keyv({ store: adapter })')
   const { waitMs = 1_000 } = options
+  if (!Number.isInteger(waitMs) || waitMs < 1) throw new ConfigError('waitMs', 'must be a whole number of milliseconds from 1')
+  prepareKeyv(keyv)
   const watched = watchKeyv(keyv)
   return atomicStoreOf(keyv, waitMs) ?? serialisedStore(keyv, watched, waitMs)
 }

@@ -39,9 +39,14 @@ export function isNodeRedisCluster(client: NodeRedisClient | NodeRedisCluster): 
   return 'slots' in client
 }
 
+/** Whether a value is node-redis' client of Redis Sentinel, whose commands cannot be kept from being sent twice. */
+export function isNodeRedisSentinel(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'getSentinelNode' in value
+}
+
 /** Whether a value is a client or a cluster of node-redis 5; a sentinel is neither. */
 export function isNodeRedis(value: unknown): value is NodeRedisClient | NodeRedisCluster {
-  if (typeof value !== 'object' || value === null || 'getSentinelNode' in value) return false
+  if (typeof value !== 'object' || value === null || isNodeRedisSentinel(value)) return false
   return ['duplicate', 'connect', 'sendCommand', 'destroy', 'on'].every((method) => typeof (value as Record<string, unknown>)[method] === 'function')
 }
 

@@ -21,15 +21,19 @@ const failuresAllowed = 3
 
 /**
  * Keeps one client at work. Clients have been seen to answer nothing after a reconnect although the server was up, so one that fails again and again is
- * replaced by a new one; while the server is down that does no harm.
+ * replaced by a new one as soon as that is connected: until then it may still serve, as in a cluster the keys of its sound nodes. While the server is down that
+ * does no harm.
  *
  * @param open starts a new client
- * @param waitMs how long a command may take, in milliseconds; a client is not replaced before twice that time
+ * @param waitMs how long a command may take, in milliseconds; a client is not replaced before twice that time, and a new one has that long to connect
  */
 export function redisLink(name: string, open: () => RedisConnection, waitMs: number): RedisLink {
   const start = () => ({ connection: opened(open), since: performance.now(), failures: 0 })
   const retired = new Map<RedisConnection, NodeJS.Timeout>()
   let current = start()
+  let successor: ReturnType<typeof start> | undefined
+  let patience: NodeJS.Timeout | undefined
+  let lastTry = Number.NEGATIVE_INFINITY
   let closed = false
 
   const destroy = (connection: RedisConnection): void => {
@@ -37,14 +41,33 @@ export function redisLink(name: string, open: () => RedisConnection, waitMs: num
     retired.delete(connection)
     connection.destroy()
   }
-  const replaceWhenSuspect = (): void => {
-    if (closed || current.failures < failuresAllowed || performance.now() - current.since < 2 * waitMs) return
-    const { connection } = current
-    current = start()
+  const retire = (connection: RedisConnection): void => {
     // Not at once: in a cluster, commands to its sound nodes may be under way.
     retired.set(
       connection,
       setTimeout(() => destroy(connection), waitMs),
+    )
+  }
+  const replaceWhenSuspect = (): void => {
+    const now = performance.now()
+    if (closed || successor || current.failures < failuresAllowed || now - current.since < 2 * waitMs || now - lastTry < waitMs) return
+    const next = start()
+    successor = next
+    lastTry = now
+    const settle = (isReady: boolean): void => {
+      if (closed || successor !== next) return
+      successor = undefined
+      clearTimeout(patience)
+      if (isReady) {
+        retire(current.connection)
+        next.since = performance.now()
+        current = next
+      } else destroy(next.connection)
+    }
+    patience = setTimeout(() => settle(false), 2 * waitMs)
+    next.connection.ready.then(
+      () => settle(true),
+      () => settle(false),
     )
   }
 
@@ -64,7 +87,8 @@ export function redisLink(name: string, open: () => RedisConnection, waitMs: num
     },
     close() {
       closed = true
-      for (const connection of [...retired.keys(), current.connection]) destroy(connection)
+      clearTimeout(patience)
+      for (const connection of [...retired.keys(), current.connection, ...(successor ? [successor.connection] : [])]) destroy(connection)
     },
   }
 }

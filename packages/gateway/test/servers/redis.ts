@@ -15,16 +15,22 @@ function redis(command: string, more: (port: number) => string[] = () => []): Pr
       ...['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'yes', '--appendfsync', 'always', '--daemonize', 'no'],
       ...more(port),
     ],
-    async isReady(_folder, port, pid) {
-      return (await output(cli(), ['-p', String(port), 'INFO', 'server'])).includes(`process_id:${pid}\r`)
-    },
+    isReady: isRedisReady,
   }
 }
 
-/** Debian's Redis. */
-export async function startRedis(): Promise<TestServer> {
+/** Whether the server at this port is this very process. */
+export async function isRedisReady(_folder: string, port: number, pid: number): Promise<boolean> {
+  return (await output(cli(), ['-p', String(port), 'INFO', 'server'])).includes(`process_id:${pid}\r`)
+}
+
+/** Debian's Redis, with further settings as its command line takes them. */
+export async function startRedis(more: string[] = []): Promise<TestServer> {
   const [port = 0] = await freePorts(1)
-  return startServer(redis(installed('/usr/bin/redis-server')), port)
+  return startServer(
+    redis(installed('/usr/bin/redis-server'), () => more),
+    port,
+  )
 }
 
 /** Valkey, from PyPI. */

@@ -6,9 +6,17 @@ import { Keyv } from 'keyv'
 import { Keyv as Keyv5 } from 'keyv5'
 import { Pool } from 'pg'
 import { openStore, type StoreOption } from '../../src/store/open-store.ts'
+import { loadPeer } from '../../src/store/peer.ts'
 import type { Store } from '../../src/store/store.ts'
+import { sentinelGroup } from '../servers/redis-sentinel.ts'
 
 const nodeAt = (port: number) => ({ url: `redis://127.0.0.1:${port}` })
+
+type Iovalkey = { Redis: new (options: object) => never; Cluster: new (nodes: object[], options: object) => never }
+const iovalkey = () => loadPeer<Iovalkey>('iovalkey', '@keyv/valkey')
+const hostAt = (port: number) => ({ host: '127.0.0.1', port })
+const valkeyCluster = (ports: number[]) => new (iovalkey().Cluster)(ports.map(hostAt), { lazyConnect: true })
+const valkeyBehindSentinels = (ports: number[]) => new (iovalkey().Redis)({ sentinels: ports.map(hostAt), name: sentinelGroup, lazyConnect: true })
 
 /** How a team may come to each backend. */
 export const kinds = {
@@ -19,6 +27,8 @@ export const kinds = {
   'redis cluster, keyv 5': (ports) => new Keyv5(new KeyvRedis(createCluster({ rootNodes: ports.map(nodeAt) }) as never)),
   'valkey, keyv 6': ([port]) => new Keyv({ store: new KeyvValkey(`redis://127.0.0.1:${port}`) as never }),
   'valkey, keyv 5': ([port]) => new Keyv5(new KeyvValkey(`redis://127.0.0.1:${port}`) as never),
+  'valkey cluster, keyv 5': (ports) => new Keyv5(new KeyvValkey(valkeyCluster(ports)) as never),
+  'redis behind sentinels, @keyv/valkey': (ports) => new Keyv({ store: new KeyvValkey(valkeyBehindSentinels(ports)) as never }),
   'postgres, keyv 6': ([port]) => new Keyv({ store: new KeyvPostgres({ uri: `postgresql://app@127.0.0.1:${port}/postgres`, max: 4 }) as never }),
   'postgres, keyv 5': ([port]) => new Keyv5(new KeyvPostgres({ uri: `postgresql://app@127.0.0.1:${port}/postgres`, max: 4 })),
   'postgres, own pool': ([port]) => new Pool({ connectionString: `postgres://app@127.0.0.1:${port}/postgres`, max: 4 }),

@@ -60,6 +60,24 @@ describe('the link to Redis', () => {
     link.close()
   })
 
+  it('lets the old client serve until the new one is connected, and gives up one that does not connect', async () => {
+    const clients = scripted((client, [, key]) => (client === 1 && key === 'deaf' ? never() : Promise.resolve(`of ${client}`)))
+    let opened = 0
+    // The second never connects, as one that asks the very node that hangs.
+    const open = () => (++opened === 2 ? { ...clients.open(), ready: never() } : clients.open())
+    const link = redisLink('redis', open, waitMs)
+    const answers = new Set<unknown>()
+    while (opened < 3) {
+      await expect(link.send('deaf', ['GET', 'deaf'])).rejects.toBeInstanceOf(StoreUnavailable)
+      answers.add(await link.send('k', ['GET', 'k']))
+    }
+    expect([...answers][0]).toBe('of 1')
+    expect(answers.has('of 2')).toBe(false)
+    expect(clients.destroyed).toContain(2)
+    expect(await link.send('deaf', ['GET', 'deaf'])).toBe('of 3')
+    link.close()
+  })
+
   it('does not replace a young client, however often it fails', async () => {
     const clients = scripted(() => Promise.reject(new Error('The client is closed')))
     const link = redisLink('redis', clients.open, 60_000)
