@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createAccount } from './account/account.ts'
 import { type ConnectionsControl, createConnectionsControl } from './account/connections-control.ts'
@@ -12,6 +11,7 @@ import { createGuardedFetch } from './http/guarded-fetch.ts'
 import type { Middleware } from './http/middleware.ts'
 import { pathMatches } from './http/route.ts'
 import { createKeyRing } from './keys/key-ring.ts'
+import { randomText } from './keys/random.ts'
 import { type ClosableLog, createLog } from './log/logger.ts'
 import { createServerSteps, type ServerSteps } from './mcp/mcp.ts'
 import type { GatewayOptions } from './options/gateway-options.ts'
@@ -146,7 +146,7 @@ function depsOf({ config, secrets, clock = Date.now }: Parsed, store: Store, log
     log,
     clock,
     keys: createKeyRing(secrets),
-    random: (bytes) => randomBytes(bytes).toString('base64url'),
+    random: randomText,
     guardedFetch: createGuardedFetch({ allowPrivateAddresses: documents !== false && documents.dangerouslyAllowPrivateAddresses }),
   }
 }
