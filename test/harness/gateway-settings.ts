@@ -28,6 +28,7 @@ export interface GatewaySettings {
   downstream?: object
   servers: Record<string, ServerSettings>
   store?: string
+  replicas?: 'one' | 'many'
   secrets?: string[]
   clients?: object
   tokens?: object
