@@ -1,4 +1,4 @@
-import { note, type Tally } from './tally.ts'
+import { note, type Tally, type Verdict } from './tally.ts'
 import { type Outcome, timedRequest } from './timed-request.ts'
 
 /** A connection as its client knows it. */
@@ -39,9 +39,9 @@ export class HammeredConnection {
   }
 
   /** Calls the tool once, after a refresh where it is due. */
-  async call(gateway: number, tally: Tally): Promise<'right' | 'unreachable' | 'broken' | 'wrong'> {
+  async call(gateway: number, tally: Tally): Promise<Verdict> {
     if (Date.now() >= this.tokens.refreshAt && !(await this.refresh(gateway, tally))) return 'unreachable'
-    const { user, accessToken } = this.tokens
+    const { user, accessToken, refreshAt } = this.tokens
     const isModern = this.calls++ % 2 === 0
     const params = { name: 'whoami', arguments: {}, ...(isModern && { _meta: modernMeta }) }
     const headers = { accept: 'application/json, text/event-stream', 'content-type': 'application/json', authorization: `Bearer ${accessToken}` }
@@ -49,7 +49,7 @@ export class HammeredConnection {
     tally.calls++
     const body = JSON.stringify({ jsonrpc: '2.0', id: this.calls, method: 'tools/call', params })
     const outcome = await timedRequest(`${this.place.gateways[gateway]}/mcp`, isModern ? { ...headers, ...modernHeaders } : headers, body)
-    return note(tally, { user, gateway, at }, outcome, (answer) => judgeCall(answer, user))
+    return note(tally, { user, gateway, at }, outcome, (answer) => judgeCall(answer, user, refreshAt))
   }
 
   /** Refreshes at the gateway, once for all who ask meanwhile. Tells whether there are new tokens. */
@@ -67,29 +67,25 @@ export class HammeredConnection {
     if (isParallel) tally.parallelRefreshes++
     const presented = this.tokens.refreshToken
     const answers = await Promise.all(gateways.map((gateway) => this.sendRefresh(gateway, presented, tally)))
-    const [issued, ...others] = answers.filter((answer) => answer !== undefined)
-    if (!issued) return false
+    const issued = answers.filter((answer) => answer !== undefined).sort((one, other) => one.receivedAt - other.receivedAt)
+    const last = issued.at(-1)
+    if (!last) return false
     // One successor for all who present one token.
-    for (const other of others) {
-      if (other.refresh_token !== issued.refresh_token)
-        tally.wrong.push({ user: this.tokens.user, gateway: first, at: Date.now(), ms: 0, what: 'two successors of one refresh token' })
-    }
-    const { access_token: accessToken, refresh_token: refreshToken, expires_in: seconds } = issued
-    Object.assign(this.tokens, { accessToken, refreshToken, refreshAt: Date.now() + Math.min(seconds, this.place.refreshAfterSeconds ?? seconds) * 1000 })
+    if (new Set(issued.map(({ refresh_token }) => refresh_token)).size > 1)
+      tally.wrong.push({ user: this.tokens.user, gateway: first, at: Date.now(), ms: 0, what: 'two successors of one refresh token' })
+    const seconds = Math.min(last.expires_in, this.place.refreshAfterSeconds ?? last.expires_in)
+    const { access_token: accessToken, refresh_token: refreshToken } = last
+    Object.assign(this.tokens, { accessToken, refreshToken, refreshAt: last.receivedAt + seconds * 1000 })
     return true
   }
 
-  private async sendRefresh(gateway: number, refreshToken: string, tally: Tally): Promise<Issued | undefined> {
+  private async sendRefresh(gateway: number, refreshToken: string, tally: Tally): Promise<(Issued & { receivedAt: number }) | undefined> {
     const { clientId, user } = this.tokens
     const form = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: refreshToken, client_id: clientId, resource: this.place.resource })
     const at = Date.now()
-    const outcome = await timedRequest(
-      `${this.place.gateways[gateway]}/token`,
-      { 'content-type': 'application/x-www-form-urlencoded' },
-      form.toString(),
-    )
+    const outcome = await timedRequest(`${this.place.gateways[gateway]}/token`, { 'content-type': 'application/x-www-form-urlencoded' }, form.toString())
     const verdict = note(tally, { user, gateway, at }, outcome, judgeRefresh)
-    return verdict === 'right' ? (JSON.parse((outcome as Answer).text) as Issued) : undefined
+    return verdict === 'right' ? { ...(JSON.parse((outcome as Answer).text) as Issued), receivedAt: Date.now() } : undefined
   }
 }
 
@@ -113,12 +109,14 @@ function messageOf({ headers, text }: Answer): Rpc {
   }
 }
 
-function judgeCall(answer: Answer, user: string): string {
+function judgeCall(answer: Answer, user: string, promisedUntil: number): string {
   const { result, error } = messageOf(answer)
   const said = result?.content?.[0]?.text
   if (answer.status === 200 && said === user && result?.isError !== true) return 'right'
   const isUnreachable = error !== undefined && [-31003, -31004].includes(error.code) && [200, 502, 503, 504].includes(answer.status)
   if (isUnreachable && (error.code === -31004 || answer.headers['retry-after'] !== undefined)) return `unreachable ${error.code}: ${error.message}`
+  // The request lay in a process that stood still until its token was over.
+  if (answer.status === 401 && Date.now() >= promisedUntil) return 'expired'
   return `call: ${answer.status} ${answer.headers['www-authenticate'] ?? ''} ${answer.text.slice(0, 300)}`
 }
 

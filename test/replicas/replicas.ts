@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -74,7 +73,7 @@ export async function startReplicas(
     secrets: [ringSecret],
     tokens: options.tokens,
     clients: { registration: { perSourcePerHour: 10_000 } },
-    downstream: { issuer: providerUrl, clientId: 'emcy-gateway', clientSecret, scopes: ['todos.read'], resource: audience, timeoutSeconds: 1 },
+    downstream: { issuer: providerUrl, clientId: 'emcy-gateway', clientSecret, scopes: ['todos.read'], resource: audience, timeoutSeconds: 2 },
     servers: { whoami: { path: '/mcp', runtime: `${at(runtimePort)}/mcp`, workerSecret, scopes: ['todos.read'] } },
   }
   const provider = await startModule(path('./strict-provider.ts'), {
@@ -124,15 +123,22 @@ async function startReplica(start: () => Promise<ServerProcess>): Promise<Replic
   let current = await start()
   const earlier: unknown[] = []
   let ended: number | null | undefined
-  const watch = (process: ServerProcess) => void process.exited.then((code) => process === current && (ended = code))
-  watch(current)
+  const watch = async (process: ServerProcess) => {
+    const code = await process.exited
+    if (process === current) ended = code
+  }
+  void watch(current)
   const replica: Replica & Stoppable = {
     url: current.url,
     get pid() {
       return current.pid
     },
     gone: [],
-    events: () => [...earlier, ...current.messages].flatMap((message) => (message as { event?: Record<string, unknown> }).event ?? []),
+    events: () =>
+      [...earlier, ...current.messages].flatMap((message): Record<string, unknown>[] => {
+        const { event } = message as { event?: Record<string, unknown> }
+        return event === undefined ? [] : [event]
+      }),
     ended: () => ended,
     async crash(downMs) {
       const gap = { from: Date.now(), to: Number.POSITIVE_INFINITY }
@@ -142,7 +148,7 @@ async function startReplica(start: () => Promise<ServerProcess>): Promise<Replic
       await pause(downMs)
       ended = undefined
       current = await start()
-      watch(current)
+      void watch(current)
       gap.to = Date.now()
     },
     async standStill(ms) {
@@ -167,6 +173,6 @@ async function signIn(issuer: string, resource: string, count: number): Promise<
       made.push({ user, clientId, accessToken, refreshToken, refreshAt: Date.now() + seconds * 1000 })
     }
   }
-  await Promise.all(Array.from({ length: 12 }, worker))
+  await Promise.all(Array.from({ length: 6 }, worker))
   return made
 }

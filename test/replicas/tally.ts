@@ -23,6 +23,8 @@ export interface Tally {
   unreachable: Incident[]
   /** Connections that were refused or broke. */
   broken: Incident[]
+  /** Calls that lay in a process that stood still until their token was over: 401 is the right answer. */
+  expired: Incident[]
   /** Anything else: never right. */
   wrong: Incident[]
   /** Answers of whatever kind that took longer than the deadline of the store and 500 ms. */
@@ -30,11 +32,14 @@ export interface Tally {
   longestMs: number
 }
 
+/** What one request came to. */
+export type Verdict = 'right' | 'unreachable' | 'broken' | 'expired' | 'wrong'
+
 /** The deadline of the store (1 s, `limits.storeSeconds`) and 500 ms. */
 export const deadlineMs = 1_500
 
 export function emptyTally(): Tally {
-  return { calls: 0, right: 0, refreshes: 0, parallelRefreshes: 0, unreachable: [], broken: [], wrong: [], slow: [], longestMs: 0 }
+  return { calls: 0, right: 0, refreshes: 0, parallelRefreshes: 0, unreachable: [], broken: [], expired: [], wrong: [], slow: [], longestMs: 0 }
 }
 
 /** Notes one outcome; `judge` says what an answer is. */
@@ -42,9 +47,9 @@ export function note(
   tally: Tally,
   sent: Pick<Incident, 'user' | 'gateway' | 'at'>,
   outcome: Outcome,
-  judge: (answer: Outcome & { is: 'answer' }) => 'right' | 'unreachable' | string,
-): 'right' | 'unreachable' | 'broken' | 'wrong' {
-  const ms = Math.round(outcome.ms - outcome.standstillMs)
+  judge: (answer: Outcome & { is: 'answer' }) => string,
+): Verdict {
+  const ms = Math.max(0, Math.round(outcome.ms - outcome.standstillMs))
   const verdict = outcome.is === 'broken' ? outcome.code : judge(outcome)
   const incident = { ...sent, ms, what: verdict }
   tally.longestMs = Math.max(tally.longestMs, ms)
@@ -60,6 +65,10 @@ export function note(
   if (verdict.startsWith('unreachable')) {
     tally.unreachable.push(incident)
     return 'unreachable'
+  }
+  if (verdict === 'expired') {
+    tally.expired.push(incident)
+    return 'expired'
   }
   tally.wrong.push(incident)
   return 'wrong'

@@ -1,6 +1,7 @@
 import type { Deps } from '../deps.ts'
 import { GatewayError } from '../errors/errors.ts'
 import { fingerprint, sameFingerprint } from '../keys/fingerprint.ts'
+import { clockSkewMs } from '../lib/clock-skew.ts'
 import { inBackground } from '../log/background.ts'
 import { readRecord, type Stored } from '../store/records.ts'
 import { recordKey } from '../store/schema.ts'
@@ -40,7 +41,8 @@ export async function checkAccessToken(deps: CheckDeps, token: string, serverId:
   const tokenHash = fingerprint(token)
   const entry = connection.accessTokens.find(({ hash }) => sameFingerprint(hash, tokenHash))
   if (!entry) throw invalid('no longer among the live tokens of its connection')
-  if (deps.clock() >= entry.expiresAt) throw invalid('expired')
+  // Its client was promised `expires_in` seconds from the answer on, which replicas whose clocks differ must keep: a 401 before then costs some clients a new login (clients.md line 18).
+  if (deps.clock() >= entry.expiresAt + clockSkewMs) throw invalid('expired')
   // The resource too: a server that moved to another URL is another audience.
   if (connection.server !== serverId || connection.resource !== deps.config.servers[serverId]?.resource) throw invalid('issued for another server')
   return { connection, stored, scopes: entry.scopes ?? connection.scopes, tokenHash, generation: entry.generation, jkt: entry.jkt }

@@ -1,4 +1,5 @@
 import { sameFingerprint } from '../keys/fingerprint.ts'
+import { clockSkewMs } from '../lib/clock-skew.ts'
 import { sameResource } from '../lib/resource.ts'
 import { type ScopeHierarchy, withIncluded } from '../lib/scope-hierarchy.ts'
 import type { Change } from '../store/records.ts'
@@ -207,7 +208,7 @@ function issue(
   keyId: string,
   now: number,
 ): Exchange {
-  const accessTokens = [...connection.accessTokens.filter(({ expiresAt }) => now < expiresAt), access].slice(-maxAccessTokens)
+  const accessTokens = [...connection.accessTokens.filter(({ expiresAt }) => now < expiresAt + clockSkewMs), access].slice(-maxAccessTokens)
   const expiresAt = Math.max(connection.refresh?.expiresAt ?? 0, access.expiresAt)
   const others = Object.entries(connection.signedUntil ?? {}).filter(([, until]) => now < until)
   const next: Connection = { ...connection, accessTokens, expiresAt, signedUntil: { ...Object.fromEntries(others), [keyId]: expiresAt } }

@@ -4,7 +4,7 @@ import { isLoopbackHost } from '../lib/loopback.ts'
 
 /** What the caller of one refresh adds to its request. */
 export interface RefreshOptions {
-  /** Aborts the request. */
+  /** Aborts the request, in place of the provider's time-out. */
   signal?: AbortSignal | undefined
   /** Runs right before the request leaves; a throw keeps it here. */
   beforeSend?: (() => void) | undefined
@@ -29,9 +29,8 @@ export const downstreamFetch: CustomFetch = async (url, options) => {
   if (protocol !== 'https:' && !isLoopbackHost(hostname)) throw new TypeError('plain http to another machine')
   const refresh = refreshing.getStore()
   refresh?.beforeSend?.()
-  const signals = [options.signal, refresh?.signal].filter((signal) => signal !== undefined)
-  const { signal: _signal, ...rest } = options
-  const response = await fetch(url, { ...rest, ...(signals.length > 0 && { signal: AbortSignal.any(signals) }) } as RequestInit)
+  const { signal = null, ...rest } = options
+  const response = await fetch(url, { ...rest, signal: refresh?.signal ?? signal } as RequestInit)
   const text = await readBounded(response)
   const isTokenAnswer = options.method === 'POST' && response.status === 200
   return isTokenAnswer ? conforming(text, response, refresh !== undefined) : rebuilt(response, text, response.status)

@@ -64,6 +64,10 @@ export interface Downstream {
   exchange(callback: { callbackUrl: URL; redirectUri: string; state: string; nonce: string; verifier: string; scopes: string[] }): Promise<DownstreamTokens>
   /** Presents a refresh token once. Refused credentials of the gateway's own count as unavailable: the grant is not at fault and must outlive them. */
   refresh(refreshToken: string, options?: RefreshOptions): Promise<RefreshedTokens>
+  /**
+   * Whether the provider says of a refresh token that it is not good any more (RFC 7662), which is no use of it. False also where it answers no such questions: then nothing is known.
+   */
+  isSpent(refreshToken: string): Promise<boolean>
   /** A token of the gateway's own, without a user (RFC 6749 §4.4). Refused credentials count as unavailable here too. */
   ownToken(scopes: string[], options?: RefreshOptions): Promise<RefreshedTokens>
   /** Who the tokens belong to, by the provider's `identity` option. */
@@ -138,6 +142,15 @@ export function createDownstream(provider: ProviderConfig, deps: Pick<Deps, 'ran
         const answer = await asRefresh(options, () => refreshTokenGrant(config, refreshToken, { ...provider.tokenParams, ...target }))
         return { accessToken: answer.access_token, refreshToken: answer.refresh_token, expiresIn: answer.expires_in, scopes: scopesOf(answer.scope) }
       }).catch(sparingCredentials),
+    isSpent: (refreshToken) =>
+      ask('introspection', async (config) => {
+        if (config.serverMetadata().introspection_endpoint === undefined) return false
+        return !(await tokenIntrospection(config, refreshToken, { token_type_hint: 'refresh_token' })).active
+      }).catch((error: unknown) => {
+        // It may not answer this client, which says nothing of the token.
+        if (error instanceof DownstreamRefused) return false
+        throw error
+      }),
     ownToken: (scopes, options = {}) =>
       ask('client credentials', async (config) => {
         const scope = scopes.length === 0 ? {} : { scope: scopes.join(' ') }

@@ -1,6 +1,6 @@
 import type { Identity } from '../config.ts'
 import type { Change } from '../store/records.ts'
-import type { Grant, GrantTokens } from './grant.ts'
+import type { Grant, GrantLease, GrantTokens } from './grant.ts'
 
 /*
  * The life of a downstream grant, without I/O: each function is `(grant, event, now) → Change` and may run several times for one event. The grant is seen with
@@ -44,9 +44,9 @@ export type WantedAnswer =
   | { is: 'use'; accessToken: string; version: number }
   /** The caller holds the lease now and must refresh. `meanwhile`: the access token there is may still be used. */
   | { is: 'refresh'; lease: Lease; meanwhile: string | undefined }
-  /** Another refreshes. */
+  /** Another refreshes, and may be done any moment. */
   | { is: 'wait'; version: number }
-  /** The last attempt failed a moment ago. */
+  /** The last attempt failed a moment ago, or goes on without an answer for longer than a call waits. */
   | { is: 'unavailable' }
   /** Only a new authorization helps. `news`: found out now. */
   | { is: 'dead'; news: OpenGrant | undefined }
@@ -57,6 +57,8 @@ export interface Lease {
   deadline: number
   refreshToken: string
   version: number
+  /** The one before let its lease run out: whether it presented the refresh token is not known. */
+  inDoubt: boolean
   /** Whose grant it is, for the log. */
   identity: Identity
 }
@@ -128,12 +130,13 @@ export function want(grant: OpenGrant | undefined, event: Wanted, now: number): 
     const dead: OpenGrant = { ...grant, state: 'needs-reconnect' }
     return write(dead, now, { is: 'dead', news: dead })
   }
-  if (grant.lease && now < grant.lease.deadline) return { do: 'keep', answer: usable ? use : { is: 'wait', version } }
   if (grant.retryAt !== undefined && now < grant.retryAt) return { do: 'keep', answer: usable ? use : { is: 'unavailable' } }
-  const lease = { holder: event.holder, deadline: now + event.leaseMs }
-  return write({ ...grant, lease }, now, {
+  if (grant.lease && now < grant.lease.deadline) return { do: 'keep', answer: usable ? use : { is: 'wait', version } }
+  const lease: GrantLease = { holder: event.holder, deadline: now + event.leaseMs }
+  const inDoubt = grant.lease !== undefined && grant.lease.waits !== true
+  return write({ ...grant, lease, retryAt: undefined }, now, {
     is: 'refresh',
-    lease: { ...lease, refreshToken: tokens.refreshToken, version, identity: grant.identity },
+    lease: { ...lease, refreshToken: tokens.refreshToken, version, inDoubt, identity: grant.identity },
     meanwhile: usable ? tokens.accessToken : undefined,
   })
 }
@@ -179,6 +182,21 @@ export function failed(grant: OpenGrant | undefined, event: { lease: Lease; retr
   return write({ ...grant, lease: undefined, retryAt: now + event.retryMs }, now, undefined)
 }
 
+/** The provider has not answered in time, but still may: the lease stays, and no call waits for it any more. */
+export function late(grant: OpenGrant | undefined, lease: Lease, now: number): Change<OpenGrant, void> {
+  if (grant?.lease?.holder !== lease.holder) return { do: 'keep', answer: undefined }
+  return write({ ...grant, retryAt: lease.deadline }, now, undefined)
+}
+
+/**
+ * The refresh token of a lease in doubt is spent. To present it would end the whole family at a strict provider, while the one before, if it only stood still, still has the answer:
+ * so nobody presents it during this lease. After it the provider has the last word.
+ */
+export function spent(grant: OpenGrant | undefined, lease: Lease, now: number): Change<OpenGrant, void> {
+  if (grant?.lease?.holder !== lease.holder) return { do: 'keep', answer: undefined }
+  return write({ ...grant, lease: { ...grant.lease, waits: true }, retryAt: lease.deadline }, now, undefined)
+}
+
 /** Lets a grant in use live on: with less than `lifeMs` left it gets twice that. */
 export function extend(grant: OpenGrant | undefined, lifeMs: number, now: number): Change<OpenGrant, void> {
   if (!grant || grant.expiresAt - now >= lifeMs) return { do: 'keep', answer: undefined }
@@ -200,8 +218,9 @@ function expiry(event: { expiresInMs: number | undefined; obtainedAt: number }):
   return event.expiresInMs === undefined ? undefined : event.obtainedAt + event.expiresInMs
 }
 
+/** The lease without that of this holder, and without one that only waits for what this holder has brought. */
 function leaseWithout(grant: OpenGrant, lease: Lease): Grant['lease'] {
-  return grant.lease?.holder === lease.holder ? undefined : grant.lease
+  return grant.lease?.holder === lease.holder || grant.lease?.waits ? undefined : grant.lease
 }
 
 function release<A>(grant: OpenGrant, lease: Lease, now: number, answer: A): Change<OpenGrant, A> {

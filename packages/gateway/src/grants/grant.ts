@@ -7,6 +7,14 @@ export interface GrantTokens {
   idToken?: string
 }
 
+/** Who may present the refresh token, and until when. */
+export interface GrantLease {
+  holder: string
+  deadline: number
+  /** The holder presents nothing: it found the refresh token spent by the one before, whose answer may still come. */
+  waits?: boolean
+}
+
 /**
  * One downstream grant: `grant:<provider>:<owner>`. Times are milliseconds since the epoch. Changed only by compare-and-set through the state machine in
  * grant-machine.ts.
@@ -26,8 +34,8 @@ export interface Grant {
   hasRefreshToken: boolean
   scopes: string[]
   identity: Identity
-  lease: { holder: string; deadline: number } | undefined
-  /** After a transient failure: not before this. */
+  lease: GrantLease | undefined
+  /** After a transient failure: not before this. Beside a lease: its holder has had no answer in time, so nobody waits for it. */
   retryAt: number | undefined
   expiresAt: number
 }

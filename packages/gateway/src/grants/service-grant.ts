@@ -10,7 +10,7 @@ const askAnew = 'client_credentials'
 
 /** The provider as the grant of a service sees it: to refresh is to ask anew for the same scopes. */
 export function forService(downstream: Downstream, scopes: string[]): Downstream {
-  return { ...downstream, refresh: (_askAnew, options) => downstream.ownToken(scopes, options) }
+  return { ...downstream, refresh: (_askAnew, options) => downstream.ownToken(scopes, options), isSpent: async () => false }
 }
 
 /**

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
 import { checkAccessToken, endConnection, noteUse, openConnection, redeemCode, refreshTokens, type TokenResponse } from '../../src/connections/connections.ts'
+import { clockSkewMs } from '../../src/lib/clock-skew.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import type { Store } from '../../src/store/store.ts'
 import { authorization, clientId, type Given, given, tokens, verifier } from './given.ts'
@@ -125,7 +126,7 @@ async function take(deps: Given, model: Model, made: { code: string; connectionI
       return 'repeat code'
     case 'use': {
       const handed = model.handed.at(-1 - (next.back % model.handed.length)) as Handed
-      if (model.alive && deps.time.now < handed.expiresAt && isAmongTheLive(model, handed, deps.time.now)) {
+      if (model.alive && deps.time.now < handed.expiresAt + clockSkewMs && isAmongTheLive(model, handed, deps.time.now)) {
         await noteAndWait(deps, handed.access_token)
         if (handed.generation === model.generation) model.successorUsed = true
       } else {
@@ -178,7 +179,7 @@ function hand(deps: Given, model: Model, generation: number, response: TokenResp
 
 /** Eight are kept: an older one may be gone before its time. */
 function isAmongTheLive(model: Model, handed: Handed, now: number): boolean {
-  const live = [...new Set(model.handed.filter((other) => now < other.expiresAt).map((other) => other.access_token))]
+  const live = [...new Set(model.handed.filter((other) => now < other.expiresAt + clockSkewMs).map((other) => other.access_token))]
   return live.slice(-8).includes(handed.access_token)
 }
 
@@ -190,7 +191,7 @@ async function noteAndWait(deps: Given, token: string): Promise<void> {
 
 async function holdsWhatItSaid(deps: Given, model: Model): Promise<void> {
   for (const handed of model.handed) {
-    const isGood = model.alive && deps.time.now < handed.expiresAt && isAmongTheLive(model, handed, deps.time.now)
+    const isGood = model.alive && deps.time.now < handed.expiresAt + clockSkewMs && isAmongTheLive(model, handed, deps.time.now)
     const check = checkAccessToken(deps, handed.access_token, 'todo')
     await (isGood ? check : expect(check).rejects.toMatchObject({ code: 'invalid_token' }))
   }

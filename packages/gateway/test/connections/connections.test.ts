@@ -15,6 +15,7 @@ import {
 } from '../../src/connections/connections.ts'
 import { mintToken } from '../../src/connections/token-format.ts'
 import { StoreUnavailable } from '../../src/errors/errors.ts'
+import { clockSkewMs } from '../../src/lib/clock-skew.ts'
 import { recordKey } from '../../src/store/schema.ts'
 import { alice, authorization, clientId, type Given, given, redirectUri, todo, tokens, verifier } from './given.ts'
 import { stores } from './stores.ts'
@@ -156,9 +157,12 @@ describe.each(stores)('connections in a %s store', (_name, open) => {
 
   it('end with their time: the access token, then the whole', async () => {
     const { access_token: access, refresh_token: refreshToken } = await login(deps)
-    deps.time.now += tokens.accessTokenSeconds * 1000
+    // A replica whose clock is ahead keeps what another has promised.
+    deps.time.now += tokens.accessTokenSeconds * 1000 + clockSkewMs - 1
+    expect(await checkAccessToken(deps, access, 'todo')).toMatchObject({ generation: 1 })
+    deps.time.now += 1
     await expect(checkAccessToken(deps, access, 'todo')).rejects.toMatchObject({ code: 'invalid_token' })
-    deps.time.now += (tokens.refreshTokenSeconds - tokens.accessTokenSeconds) * 1000
+    deps.time.now += (tokens.refreshTokenSeconds - tokens.accessTokenSeconds) * 1000 - clockSkewMs
     await expect(refreshTokens(deps, { refreshToken, clientId })).rejects.toMatchObject({ code: 'invalid_grant' })
     expect(await connectionsOf(deps, subject)).toEqual([])
   })

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import type { ProviderConfig } from '../../src/config.ts'
 import { ProviderUnavailable, StoreUnavailable } from '../../src/errors/errors.ts'
-import type { DownstreamTokens } from '../../src/grants/downstream.ts'
+import { createDownstream, type DownstreamTokens } from '../../src/grants/downstream.ts'
 import { ownGrantKey } from '../../src/grants/grant-key.ts'
 import { deleteGrant, readGrant, readGrantTokens, saveGrant } from '../../src/grants/grants.ts'
 import { usableToken } from '../../src/grants/usable-grant.ts'
@@ -188,7 +188,10 @@ describe('a provider that cannot be reached', () => {
     expire(slow)
     await expect(Promise.all([usableToken(slow, key, undefined), usableToken(slow, key, undefined)])).rejects.toBeInstanceOf(ProviderUnavailable)
     expect(asked).toBe(1)
-    expect(slow.events).toContainEqual(expect.objectContaining({ event: 'grant.refresh_failed', reason: expect.stringContaining('OAUTH_TIMEOUT') }))
+    expect(slow.events).toContainEqual(expect.objectContaining({ event: 'grant.refresh_failed', reason: expect.stringContaining('no answer within 0.2 s') }))
+    // And the next call does not wait at all.
+    await expect(usableToken(slow, key, undefined)).rejects.toBeInstanceOf(ProviderUnavailable)
+    expect(asked).toBe(1)
     expect((await grantOf(slow))?.state).toBe('live')
   })
 
@@ -230,7 +233,138 @@ describe('the lease', () => {
   })
 })
 
+/** A process that has sent its refresh, and stands still before it hears the answer; `goOn` lets it hear. */
+async function holderAtStandstill(deps: Process): Promise<{ goOn: () => void; done: Promise<unknown> }> {
+  const { refresh } = deps.downstream
+  let goOn: () => void = () => undefined
+  const standstill = new Promise<void>((resolve) => {
+    goOn = resolve
+  })
+  let answered: () => void = () => undefined
+  const spent = new Promise<void>((resolve) => {
+    answered = resolve
+  })
+  deps.downstream = {
+    ...deps.downstream,
+    async refresh(...given) {
+      const answer = await refresh(...given)
+      answered()
+      await standstill
+      return answer
+    },
+  }
+  const done = usableToken(deps, key, undefined)
+  await spent
+  return { goOn, done }
+}
+
+describe('a lease that ran out with its holder silent', () => {
+  it('leaves its refresh token in doubt: where it is spent it is not presented again, and the late answer is stored and used', async () => {
+    const there = { ...processOn(provider, here.store), keys: here.keys }
+    expire(here, there)
+    const { goOn, done } = await holderAtStandstill(here)
+    there.time.ahead += 31_000
+    // The one that takes the lease over finds the token spent, and says so at once to all who come.
+    for (let turn = 0; turn < 3; turn++) await expect(usableToken(there, key, undefined)).rejects.toBeInstanceOf(ProviderUnavailable)
+    expect(there.events).toContainEqual(expect.objectContaining({ event: 'grant.refresh_failed', reason: expect.stringContaining('is spent') }))
+    expect(oidc.tokenRequests).toEqual(['refresh_token'])
+    here.time.ahead += 31_000
+    goOn()
+    await done
+    // 31 s later by everyone's clock its token is still good, nobody holds the lease any more, and the next refresh works: the family has not ended.
+    expect((await usableToken(there, key, undefined)).version).toBe(2)
+    expect((await grantOf(there))?.lease).toBeUndefined()
+    expire(there)
+    expect((await usableToken(there, key, undefined)).version).toBe(3)
+    expect(oidc.tokenRequests).toEqual(['refresh_token', 'refresh_token'])
+  })
+
+  it('has the last word from the provider after one lease more', async () => {
+    const there = { ...processOn(provider, here.store), keys: here.keys }
+    expire(here, there)
+    const { goOn, done } = await holderAtStandstill(here)
+    there.time.ahead += 31_000
+    await expect(usableToken(there, key, undefined)).rejects.toBeInstanceOf(ProviderUnavailable)
+    there.time.ahead += 31_000
+    await expect(usableToken(there, key, undefined)).rejects.toMatchObject({ code: 'grant_dead' })
+    expect(oidc.tokenRequests).toEqual(['refresh_token', 'refresh_token'])
+    goOn()
+    await done
+  })
+
+  it('is presented where the provider cannot be asked', async () => {
+    const there = { ...processOn(provider, here.store), keys: here.keys }
+    const { isSpent } = there.downstream
+    there.downstream = createDownstream({ ...provider, endpoints: { authorization: `${oidc.issuer}/auth`, token: `${oidc.issuer}/token` } as never }, there)
+    expect(await there.downstream.isSpent('unknown')).toBe(false)
+    expect(await isSpent('unknown')).toBe(true)
+    expect(await isSpent(first.refreshToken as string)).toBe(false)
+    const stored = await readGrant(here, key)
+    expire(there)
+    const grant = { ...stored?.value, lease: { holder: 'dead', deadline: there.clock() } }
+    await here.store.set(key, JSON.stringify(grant), minute * 60)
+    expect((await usableToken(there, key, undefined)).version).toBe(2)
+  })
+})
+
+describe('a lease that an outage hid from its taker', () => {
+  it('is given back, so that nobody waits for a refresh that nobody makes', async () => {
+    const { compareAndSet } = here.store
+    let calls = 0
+    here.store.compareAndSet = async (...given) => {
+      const done = await compareAndSet(...given)
+      if (++calls === 1) throw new StoreUnavailable('the answer was lost')
+      return done
+    }
+    expire(here)
+    await expect(usableToken(here, key, undefined)).rejects.toBeInstanceOf(StoreUnavailable)
+    const startedAt = performance.now()
+    expect((await usableToken(here, key, undefined)).version).toBe(2)
+    expect(performance.now() - startedAt).toBeLessThan(5_000)
+    expect(oidc.tokenRequests).toEqual(['refresh_token'])
+  })
+})
+
 describe('the answer of a refresh', () => {
+  it('that comes after the time-out is stored all the same: calls have been told "unavailable", the next one has it', async () => {
+    const slow = processOn({ ...provider, timeoutSeconds: 0.2 }, here.store)
+    slow.keys = here.keys
+    let answer: () => void = () => undefined
+    oidc.intercept = () =>
+      new Promise((go) => {
+        answer = () => go(false)
+      })
+    expire(slow)
+    await expect(usableToken(slow, key, undefined)).rejects.toBeInstanceOf(ProviderUnavailable)
+    const stored = slow.eventOf('grant.refreshed')
+    answer()
+    await stored
+    expect((await usableToken(slow, key, undefined)).version).toBe(2)
+    expect(oidc.tokenRequests).toEqual(['refresh_token'])
+  })
+
+  it('is kept while the store is down, and no call waits for the store', async () => {
+    const { compareAndSet } = here.store
+    let down = false
+    here.store.compareAndSet = async (...given) => {
+      if (down) throw new StoreUnavailable('down')
+      return compareAndSet(...given)
+    }
+    oidc.intercept = () => {
+      down = true
+      return false
+    }
+    expire(here)
+    const startedAt = performance.now()
+    await expect(usableToken(here, key, undefined)).rejects.toBeInstanceOf(StoreUnavailable)
+    expect(performance.now() - startedAt).toBeLessThan(5_000)
+    const stored = here.eventOf('grant.refreshed')
+    down = false
+    await stored
+    expect((await usableToken(here, key, undefined)).version).toBe(2)
+    expect(oidc.tokenRequests).toEqual(['refresh_token'])
+  })
+
   it('is stored although the store fails a few times: it carries the only refresh token that is still good', async () => {
     const { compareAndSet } = here.store
     let calls = 0

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { clockSkewMs } from '../../src/lib/clock-skew.ts'
 import type { Store } from '../../src/store/store.ts'
 import { answerResult, type HttpListener, startHttpListener } from '../runtime/http-listener.ts'
 import { call, publicUrl, rpc, startWorld, type World } from './given.ts'
@@ -90,7 +91,7 @@ describe('BC-1 BC-2 BC-6 BC-7 BC-8 BC-14: who calls', () => {
   })
 
   it('BC-2: an expired one too', async () => {
-    world.time.ahead = 3_600_001
+    world.time.ahead = 3_600_000 + clockSkewMs
     const answer = await world.ask(token, call())
     world.time.ahead = 0
     expect([answer.status, answer.json.error]).toEqual([401, 'invalid_token'])

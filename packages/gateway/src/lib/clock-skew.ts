@@ -1,0 +1,2 @@
+/** Clock difference allowed between replicas, in milliseconds. */
+export const clockSkewMs = 5_000
