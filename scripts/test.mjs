@@ -13,7 +13,7 @@ const total = { passed: 0, failed: 0 }
 const count = (good) => (good ? total.passed++ : total.failed++)
 
 /** Tests that load every core by themselves, with processes of their own: beside others they would starve them. */
-const heavy = 'test/store/(backends|outages)'
+const heavy = 'test/store/(backends|outages)|test/replicas/'
 
 /** @param {string[]} args of jest, beside the common ones */
 async function jest(args) {

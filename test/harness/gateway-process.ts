@@ -30,6 +30,8 @@ const gateway = createGateway({
 } as unknown as GatewayOptions)
 
 const server = createServer(hosts[host ?? 'express5'](gateway, tell)).listen(port, '127.0.0.1')
+// Longer than any client or balancer keeps a connection that is idle, as behind any balancer: else it may close one on which a request is under way.
+server.keepAliveTimeout = 65_000
 server.once('listening', () => tell({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }))
 process.on('message', (message: { advanceClockMs?: number; tellHeap?: boolean }) => {
   if (message.tellHeap) {

@@ -79,7 +79,12 @@ process.on('message', async (order: Order) => {
     isOver = true
     return
   }
-  const connections = order.connections.map((tokens) => new HammeredConnection(order.place, tokens))
+  const { refreshAfterSeconds = Number.POSITIVE_INFINITY } = order.place
+  const connections = order.connections.map((tokens) => {
+    // Not all in one moment.
+    const refreshAt = Math.min(tokens.refreshAt, Date.now() + Math.random() * refreshAfterSeconds * 1000)
+    return new HammeredConnection(order.place, { ...tokens, refreshAt })
+  })
   const tally = emptyTally()
   await load(connections, order.callsPerSecond, tally)
   const report: Report = { tally: structuredClone(tally), lost: await findLost(connections, tally) }
