@@ -207,7 +207,7 @@ describe('BC-3 BC-6 BC-7 AS-10: the access token', () => {
   it('expired: 401, and the refresh token still works', async () => {
     const client = await newClient()
     const tokens = await client.signIn('carol')
-    await world.advanceClock(601_000)
+    await world.advanceClock(606_000)
     await expect401(await list(tokens.access_token))
     const next = await client.refresh(tokens.refresh_token)
     expect((await list(next.body.access_token)).status).toBe(200)
