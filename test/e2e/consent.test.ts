@@ -30,9 +30,7 @@ async function atLogin(): Promise<{ client: ScriptedClient; page: Page }> {
 
 /** Goes on from the login page and stops right before the gateway's callback. */
 async function atCallback(client: ScriptedClient, login: Page): Promise<URL> {
-  const before = new Browser((url) => url.href.startsWith(`${world.issuer}/callback`))
-  Object.assign(before, { cookies: client.browser.cookies })
-  const page = await before.answer(login, { user: 'ann' })
+  const page = await client.browser.stoppingBefore(`${world.issuer}/callback`).answer(login, { user: 'ann' })
   return page.redirect as URL
 }
 

@@ -28,12 +28,21 @@ export interface Decisions {
 
 /** A tiny browser: cookies, redirects (a page's own refresh among them) followed by hand, plain HTML forms. It stops at a redirect that leads to the client. */
 export class Browser {
-  readonly cookies = new CookieJar()
+  readonly cookies: CookieJar
   private readonly isClient: (url: URL) => boolean
 
-  /** @param client the client's redirect URI, or a test for it */
-  constructor(client: string | ((url: URL) => boolean)) {
+  /**
+   * @param client the client's redirect URI, or a test for it
+   * @param cookies of a browser that is there already
+   */
+  constructor(client: string | ((url: URL) => boolean), cookies: CookieJar = new CookieJar()) {
+    this.cookies = cookies
     this.isClient = typeof client === 'string' ? (url) => url.href.split('?')[0] === client : client
+  }
+
+  /** The same browser, which stops before the first URL that begins so: what leads there is `redirect` of its page, to be held, read or changed. */
+  stoppingBefore(beginning: string): Browser {
+    return new Browser((url) => url.href.startsWith(beginning), this.cookies)
   }
 
   /** Opens a URL and follows redirects up to a page or the client. */
