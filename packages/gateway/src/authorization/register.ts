@@ -7,12 +7,13 @@ import { readJsonObject } from '../http/body.ts'
 import { parseParams } from '../http/params.ts'
 import { sendEmpty, sendJson } from '../http/respond.ts'
 import { queryOf } from '../http/route.ts'
+import { sourceOf } from '../http/source.ts'
 import { inBackground } from '../log/background.ts'
 import type { FrontDeps } from './front-deps.ts'
 
-/** POST /register (RFC 7591, CR-20). The source that the rate is counted for is the connection's own address: a header anyone can write is none. */
+/** POST /register (RFC 7591, CR-20). */
 export async function register(deps: FrontDeps, req: IncomingMessage, res: ServerResponse, requestId: string): Promise<void> {
-  const registered = await registerClient(deps, await readMetadata(deps, req), req.socket.remoteAddress ?? 'unknown', req.headers.authorization)
+  const registered = await registerClient(deps, await readMetadata(deps, req), sourceOf(req), req.headers.authorization)
   log(deps, 'registered', String(registered.client_id), requestId)
   sendJson(res, 201, registered, { pragma: 'no-cache' })
 }
