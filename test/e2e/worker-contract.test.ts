@@ -1,5 +1,5 @@
-import { connect } from 'node:net'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { sendRaw } from '../harness/raw-request.ts'
 import { answerJson, type RawRequest, type RawRuntime, startRawRuntime } from '../harness/raw-runtime.ts'
 import { rpc, ScriptedClient } from '../harness/scripted-client.ts'
 import { startTodo, type TodoWorld } from '../harness/todo.ts'
@@ -26,24 +26,6 @@ beforeEach(() => {
 
 const call = (extra: object = {}) => ({ jsonrpc: '2.0', id: 7, method: 'tools/call', params: { name: 'list_todos', arguments: {}, ...extra } })
 const contract = ['x-emcy-worker-secret', 'x-emcy-access-token', 'x-emcy-subject', 'x-emcy-client-id', 'x-emcy-scopes', 'x-emcy-request-id']
-
-/** Sends bytes to the gateway and gives the head of the (last) answer. */
-function sendRaw(bytes: Buffer | string, whole: (answer: string) => boolean = (answer) => answer.includes('\r\n\r\n')): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const { hostname, port } = new URL(world.issuer)
-    const socket = connect(Number(port), hostname, () => socket.write(bytes))
-    let answer = ''
-    socket.on('data', (chunk) => {
-      answer += chunk.toString('latin1')
-      if (whole(answer)) {
-        socket.destroy()
-        resolve(answer)
-      }
-    })
-    socket.on('error', reject)
-    socket.on('close', () => resolve(answer))
-  })
-}
 
 /** A request with these header lines, as raw bytes. */
 function request(lines: string[], body: Buffer | string): Buffer {
@@ -95,14 +77,14 @@ describe('BC-4 BC-5 TR-27: what reaches the runtime', () => {
       'X-Forwarded-Host: spoofed',
       'X-Forwarded-Proto: spoofed',
     ]
-    const answer = await sendRaw(request([...lines, ...others], JSON.stringify(call())))
+    const answer = await sendRaw(world.issuer, request([...lines, ...others], JSON.stringify(call())))
     expect(answer).toMatch(/^HTTP\/1\.1 200 /)
     expectClean(runtime.requests[0])
   })
 
   it('holds nothing that Connection names, and no Expect', async () => {
     const lines = ['Connection: keep-alive, X-Hop, x-emcy-worker-secret', 'X-Hop: spoofed', 'TE: trailers', 'Upgrade-Insecure-Requests: 1']
-    const answer = await sendRaw(request(lines, JSON.stringify(call())))
+    const answer = await sendRaw(world.issuer, request(lines, JSON.stringify(call())))
     expect(answer).toMatch(/^HTTP\/1\.1 200 /)
     expectClean(runtime.requests[0])
     expect(runtime.requests[0]?.names).not.toContain('x-hop')
@@ -111,7 +93,7 @@ describe('BC-4 BC-5 TR-27: what reaches the runtime', () => {
 
   it('holds nothing extra under Expect: 100-continue', async () => {
     const lines = ['Expect: 100-continue', 'X-Emcy-Access-Token: spoofed', 'x_emcy_subject: spoofed']
-    const answer = await sendRaw(request(lines, JSON.stringify(call())), (text) =>
+    const answer = await sendRaw(world.issuer, request(lines, JSON.stringify(call())), (text) =>
       /HTTP\/1\.1 [2-5]\d\d[\s\S]*\r\n\r\n/.test(text.replace(/^HTTP\/1\.1 100[^\n]*\r\n\r\n/, '')),
     )
     expect(answer).toMatch(/HTTP\/1\.1 200 /)
@@ -123,7 +105,7 @@ describe('BC-4 BC-5 TR-27: what reaches the runtime', () => {
     const odd =
       '{ "jsonrpc":"2.0" ,\t"id": 7,\n "method":"tools/call","params":{"name":"list_todos","arguments":{"big":9007199254740993,"one":1.0,"e":1E2,"u":"\\u00e9é","s":"\\/"}} }\n'
     const body = Buffer.from(odd)
-    const answer = await sendRaw(request([], body))
+    const answer = await sendRaw(world.issuer, request([], body))
     expect(answer).toMatch(/^HTTP\/1\.1 200 /)
     expect(runtime.requests[0]?.body.equals(body)).toBe(true)
     expect(runtime.requests[0]?.header('content-length')).toEqual([String(body.length)])

@@ -30,19 +30,26 @@ export interface Decisions {
 export class Browser {
   readonly cookies: CookieJar
   private readonly isClient: (url: URL) => boolean
+  private readonly reach: (url: URL) => URL
 
   /**
    * @param client the client's redirect URI, or a test for it
-   * @param cookies of a browser that is there already
+   * @param options `cookies` of another browser, to go on as that one; `reach` says where a URL is really served, as for a public https URL whose proxy the test leaves out
    */
-  constructor(client: string | ((url: URL) => boolean), cookies: CookieJar = new CookieJar()) {
-    this.cookies = cookies
+  constructor(client: string | ((url: URL) => boolean), options: { cookies?: CookieJar; reach?: (url: URL) => URL } = {}) {
     this.isClient = typeof client === 'string' ? (url) => url.href.split('?')[0] === client : client
+    this.cookies = options.cookies ?? new CookieJar()
+    this.reach = options.reach ?? ((url) => url)
+  }
+
+  /** The same browser, which stops at the first redirect that the test is true for. */
+  stoppingAt(isStop: (url: URL) => boolean): Browser {
+    return new Browser(isStop, { cookies: this.cookies, reach: this.reach })
   }
 
   /** The same browser, which stops before the first URL that begins so: what leads there is `redirect` of its page, to be held, read or changed. */
   stoppingBefore(beginning: string): Browser {
-    return new Browser((url) => url.href.startsWith(beginning), this.cookies)
+    return this.stoppingAt((url) => url.href.startsWith(beginning))
   }
 
   /** Opens a URL and follows redirects up to a page or the client. */
@@ -54,7 +61,7 @@ export class Browser {
       trail.push(next)
       const cookie = this.cookies.header(next)
       const headers = { accept: 'text/html,*/*;q=0.8', ...(cookie === undefined ? {} : { cookie }), ...request.headers }
-      const response = await fetch(next, { ...request, headers, redirect: 'manual' })
+      const response = await fetch(this.reach(next), { ...request, headers, redirect: 'manual' })
       this.cookies.store(next, response.headers)
       const location = response.headers.get('location')
       const redirects = location !== null && response.status >= 300 && response.status <= 399

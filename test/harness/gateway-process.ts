@@ -26,7 +26,7 @@ const gateway = createGateway({
   ...options,
   servers: Object.fromEntries(Object.entries(options.servers).map(([name, server]) => [name, withLocalRuntime(server)])),
   clock: () => Date.now() + offset,
-  log: (event: unknown) => tell({ event }),
+  log: settings.log ?? ((event: unknown) => tell({ event })),
 } as unknown as GatewayOptions)
 
 const server = createServer(hosts[host ?? 'express5'](gateway, tell)).listen(port, '127.0.0.1')

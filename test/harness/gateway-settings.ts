@@ -7,6 +7,7 @@ export interface ServerSettings {
   scopes?: string[]
   requiredScopes?: string[]
   grants?: 'own' | 'shared' | 'none'
+  provider?: string
   policy?: object
   budgets?: object[]
   headers?: Record<string, string>
@@ -38,6 +39,8 @@ export interface GatewaySettings {
   /** Identity providers of enterprise-managed authorization. */
   enterprise?: object
   consent?: object
+  /** One JSON line an event, on the output of the process; left out, events come over its channel. */
+  log?: 'stdout'
   /** How far the gateway's clock is ahead of the machine's. */
   clockOffsetMs?: number
 }

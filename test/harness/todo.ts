@@ -26,6 +26,10 @@ export interface TodoOptions {
   downstream?: object
   /** Whether a proxy in front of the gateway notes every exchange. */
   recorded?: boolean
+  /** Further providers by name, which may be started now that the gateway's public URL is known; the Todo team's own goes by `default` then. */
+  providers?: (publicUrl: string) => Promise<Record<string, object>>
+  /** An https URL that a proxy, which the test leaves out, would serve the gateway at. */
+  publicUrl?: string
   /** Certificate that the gateway's process trusts besides the public ones. */
   caFile?: string
 }
@@ -104,11 +108,21 @@ export async function startTodo(options: TodoOptions = {}): Promise<TodoWorld> {
   const [gatewayPort, authorizationPort, apiPort, runtimePort, frontPort] = (await freePorts(5)) as [number, number, number, number, number]
   const at = (port: number) => `http://127.0.0.1:${port}`
   const host = options.host ?? 'express5'
-  const issuer = `${at(options.recorded === true ? frontPort : gatewayPort)}${host === 'prefix' || host === 'stripping proxy' ? '/gateway' : ''}`
+  const prefix = host === 'prefix' || host === 'stripping proxy' ? '/gateway' : ''
+  const issuer = options.publicUrl ?? `${at(options.recorded === true ? frontPort : gatewayPort)}${prefix}`
   const [authorizationServerUrl, apiUrl] = [at(authorizationPort), at(apiPort)]
   const kind = options.runtime ?? 'sdk'
   const runtimeUrl = kind === 'local' ? undefined : kind === 'sdk' || kind === 'fastmcp' ? `${at(runtimePort)}/mcp` : kind
   const [workerSecret, clientSecret] = [secret(), secret()]
+  const provider = {
+    issuer: authorizationServerUrl,
+    clientId: 'emcy-gateway',
+    clientSecret,
+    scopes: ['todos.read', 'todos.write'],
+    resource: apiUrl,
+    ...options.downstream,
+  }
+  const further = await options.providers?.(issuer)
   const settings: GatewaySettings = {
     port: gatewayPort,
     host,
@@ -117,14 +131,7 @@ export async function startTodo(options: TodoOptions = {}): Promise<TodoWorld> {
     store: `sqlite:${join(dataDir, 'gateway.db')}`,
     secrets: [secret()],
     ...options.gateway,
-    downstream: {
-      issuer: authorizationServerUrl,
-      clientId: 'emcy-gateway',
-      clientSecret,
-      scopes: ['todos.read', 'todos.write'],
-      resource: apiUrl,
-      ...options.downstream,
-    },
+    downstream: further === undefined ? provider : { default: provider, ...further },
     clients: {
       preregistered: Object.values(preregistered),
       metadataDocuments: { dangerouslyAllowPrivateAddresses: true },
@@ -138,6 +145,7 @@ export async function startTodo(options: TodoOptions = {}): Promise<TodoWorld> {
         name: 'Todo',
         scopes: ['todos.read', 'todos.write'],
         ...(runtimeUrl === undefined ? {} : { runtime: runtimeUrl }),
+        ...(further === undefined ? {} : { provider: 'default' }),
         ...options.server,
       },
       ...options.servers,

@@ -6,6 +6,7 @@ import type { Config } from './config.ts'
 import type { Deps } from './deps.ts'
 import { createDiscovery } from './discovery/discovery.ts'
 import { ConfigError } from './errors/errors.ts'
+import { callbackPath } from './grants/callback-path.ts'
 import { createDownstream, type Downstream } from './grants/downstream.ts'
 import { createGuardedFetch } from './http/guarded-fetch.ts'
 import type { Middleware } from './http/middleware.ts'
@@ -170,7 +171,7 @@ function describe(config: Config, store: Store): string[] {
     return `${server.displayName}: ${server.resource} → ${target}`
   })
   const providers = Object.values(config.providers).map(
-    (provider) => `users sign in at ${provider.issuer}, which sends them back to ${config.issuer}${config.endpoints.callback}`,
+    (provider) => `users sign in at ${provider.issuer}, which sends them back to ${config.issuer}${callbackPath(config, provider.id)}`,
   )
   const { account } = config.endpoints
   return [...servers, ...providers, `issuer ${config.issuer}, connected apps at ${config.issuer}${account}`, `store: ${store.name}`]

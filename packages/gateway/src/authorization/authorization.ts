@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { EndpointsConfig } from '../config.ts'
+import { callbackPath } from '../grants/callback-path.ts'
 import { cors } from '../http/cors.ts'
 import type { Middleware } from '../http/middleware.ts'
 import { sendMethodNotAllowed } from '../http/respond.ts'
@@ -56,12 +57,17 @@ export function createAuthorization(deps: FrontDeps): Middleware {
   if (registration === false) off.push('register')
   if (pushedRequests === 'off') off.push('par')
   if (!preregistered.some((client) => client.introspect)) off.push('introspect')
-  const offered = routes.filter((route) => !off.includes(route.endpoint))
+  const offered = routes.filter((route) => !off.includes(route.endpoint)).map((route) => ({ route, paths: pathsOf(config, route.endpoint) }))
   return function authorization(req, res, next) {
-    const route = offered.find(({ endpoint }) => pathMatches(req, config.basePath, config.endpoints[endpoint]))
-    if (route) void answer(deps, route, req, res)
+    const found = offered.find(({ paths }) => paths.some((path) => pathMatches(req, config.basePath, path)))
+    if (found) void answer(deps, found.route, req, res)
     else next()
   }
+}
+
+function pathsOf(config: FrontDeps['config'], endpoint: Endpoint): string[] {
+  const path = config.endpoints[endpoint]
+  return endpoint === 'callback' ? [path, ...Object.keys(config.providers).map((id) => callbackPath(config, id))] : [path]
 }
 
 async function answer(deps: FrontDeps, route: Route, req: IncomingMessage, res: ServerResponse): Promise<void> {

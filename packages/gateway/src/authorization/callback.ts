@@ -26,7 +26,7 @@ import { refusalOf } from './provider-refusal.ts'
 import { reconnectionOf } from './reconnection.ts'
 import { rememberApproval } from './remembered.ts'
 import { sendOn } from './send-on.ts'
-import { callbackUrl, transactionOf } from './start-downstream.ts'
+import { callbackUrl, isAtCallbackOf, transactionOf } from './start-downstream.ts'
 import { clearTransactionCookie, readTransactionCookie, setTransactionCookie } from './transaction-cookies.ts'
 
 /** A sign-in that the provider has confirmed. */
@@ -83,7 +83,8 @@ async function ownTransaction(
   const cookie = readTransactionCookie(deps, req, 'state', id)
   if (cookie === undefined || !sameFingerprint(fingerprint(cookie), fingerprint(state))) return notices.otherBrowser
   const pending = await findPending(deps, id)
-  if (pending?.phase !== 'downstream') return notices.gone
+  const provider = pending && deps.config.servers[pending.request.server]?.provider
+  if (pending?.phase !== 'downstream' || provider === undefined || !isAtCallbackOf(deps.config, req, provider)) return notices.gone
   const { leg } = openSecrets(deps, pending)
   return leg && sameFingerprint(fingerprint(leg.state), fingerprint(state)) ? pending : notices.gone
 }
@@ -102,7 +103,7 @@ async function signIn(deps: FrontDeps, req: IncomingMessage, pending: Pending): 
   const refusal = refusalOf(parseParams(query), downstream.provider.issuer)
   if (refusal) throw refusal
   const client = await findClient(deps, pending.request.clientId)
-  const redirectUri = callbackUrl(deps.config)
+  const redirectUri = callbackUrl(deps.config, downstream.provider.id)
   try {
     const scopes = downstreamScopes(downstream.provider, withIncluded(deps.config.scopeHierarchy, pending.request.scopes))
     const tokens = await downstream.exchange({ callbackUrl: new URL(`${redirectUri}?${query}`), redirectUri, ...leg, scopes })

@@ -13,7 +13,7 @@ import { refusalOf } from './provider-refusal.ts'
 import { againAt, logReconnect, type Target, targetOf } from './reconnect.ts'
 import { type ReconnectOutcome, sendOutcome } from './reconnect-page.ts'
 import { type Reconnection, type ReconnectionLeg, readReconnection, takeReconnection } from './reconnection.ts'
-import { callbackUrl } from './start-downstream.ts'
+import { callbackUrl, isAtCallbackOf } from './start-downstream.ts'
 import { clearTransactionCookie, readTransactionCookie } from './transaction-cookies.ts'
 
 /** How it ended, and why, for the log. */
@@ -30,10 +30,11 @@ export async function finishReconnect(deps: FrontDeps, req: IncomingMessage, res
   if (cookie === undefined || !sameFingerprint(fingerprint(cookie), fingerprint(state))) return sendNotice(res, config, notices.otherBrowser)
   const found = await readReconnection(deps, id)
   const isOurs = found !== undefined && sameFingerprint(fingerprint(found.leg.state), fingerprint(state))
-  if (!isOurs || !(await takeReconnection(deps, id))) return sendNotice(res, config, notices.gone)
+  const target = isOurs ? await targetOf(deps, found.reconnection.connectionId) : undefined
+  const isElsewhere = target !== undefined && !isAtCallbackOf(config, req, target.downstream.provider.id)
+  if (!isOurs || isElsewhere || !(await takeReconnection(deps, id))) return sendNotice(res, config, notices.gone)
   clearTransactionCookie(deps, res, 'state', id)
   const { reconnection, leg } = found
-  const target = await targetOf(deps, reconnection.connectionId)
   if (!target) return sendOutcome(res, config, 'over')
   const [outcome, log, reason] = await renew(deps, req, res, { reconnection, leg, target })
   logReconnect(deps, target.connection, log, requestId, reason)
@@ -52,7 +53,7 @@ async function renew(
   const query = queryOf(req)
   const refusal = refusalOf(parseParams(query), provider.issuer)
   if (refusal) return ['denied', refusal.code, refusal.reason]
-  const redirectUri = callbackUrl(deps.config)
+  const redirectUri = callbackUrl(deps.config, provider.id)
   try {
     const tokens = await downstream.exchange({ callbackUrl: new URL(`${redirectUri}?${query}`), redirectUri, ...leg, scopes: reconnection.scopes })
     const identity = await downstream.identify(tokens)

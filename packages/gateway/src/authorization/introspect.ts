@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { authenticateClient } from '../clients/authenticate-client.ts'
 import { introspect as look } from '../connections/introspection.ts'
 import { OAuthError } from '../errors/oauth-error.ts'
+import { authorizationHeader } from '../http/authorization-header.ts'
 import { readForm } from '../http/body.ts'
 import { sendJson } from '../http/respond.ts'
 import type { FrontDeps } from './front-deps.ts'
@@ -14,7 +15,7 @@ export async function introspect(deps: FrontDeps, req: IncomingMessage, res: Ser
   const { config } = deps
   const params = await readForm(req, { maxBytes: config.limits.oauthBodyBytes, timeoutMs: config.limits.bodySeconds * 1000 })
   const tokenEndpoint = config.issuer + config.endpoints.token
-  const { client } = await authenticateClient(deps, { authorization: req.headers.authorization, params, tokenEndpoint })
+  const { client } = await authenticateClient(deps, { authorization: authorizationHeader(req), params, tokenEndpoint })
   // The options give the right to clients alone that have something to prove themselves with.
   if (!client.introspect) throw new OAuthError('unauthorized_client', 'This client may not ask about tokens.', { status: 403 })
   const token = params.get('token')

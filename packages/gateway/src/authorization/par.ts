@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { authenticateClient } from '../clients/authenticate-client.ts'
 import { OAuthError } from '../errors/oauth-error.ts'
+import { authorizationHeader } from '../http/authorization-header.ts'
 import { sendJson } from '../http/respond.ts'
 import type { FrontDeps } from './front-deps.ts'
 import { type AuthorizationParams, readAuthorizationParams } from './parameters.ts'
@@ -22,7 +23,7 @@ export async function par(deps: FrontDeps, req: IncomingMessage, res: ServerResp
   const { params } = given
   const endpoint = config.issuer + config.endpoints.par
   const tokenEndpoint = config.issuer + config.endpoints.token
-  const { client } = await authenticateClient(deps, { authorization: req.headers.authorization, params, tokenEndpoint, endpoint })
+  const { client } = await authenticateClient(deps, { authorization: authorizationHeader(req), params, tokenEndpoint, endpoint })
   if (params.get('request_uri') !== undefined) throw new OAuthError('invalid_request', 'A pushed request must not have a request_uri.')
   requestedRedirectUri(client, given)
   const { server, scopes, dpopJkt } = checkRequest(config, client, given)

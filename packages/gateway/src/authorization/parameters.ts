@@ -11,6 +11,8 @@ export interface AuthorizationParams {
   resources: string[]
 }
 
+const mostResources = 16
+
 /** Reads the parameters of an authorization request from the query of a GET or the form of a POST (RFC 6749 §3.1: POST MAY be supported). */
 export async function readAuthorizationParams(req: IncomingMessage, config: Pick<Config, 'limits'>): Promise<AuthorizationParams> {
   if (req.method !== 'POST') return parseAuthorizationParams(queryOf(req))
@@ -28,8 +30,18 @@ export async function readAuthorizationParams(req: IncomingMessage, config: Pick
  */
 export function parseAuthorizationParams(text: string): AuthorizationParams {
   const pairs = text.split('&')
-  const isResource = (pair: string) => /^resource(=|$)/.test(pair)
-  const given = pairs.filter(isResource).slice(0, 16)
+  const given = pairs.filter(isResource)
+  if (given.length > mostResources) throw new OAuthError('invalid_request', `More than ${mostResources} resource parameters.`)
   const resources = given.map((pair) => parseParams(pair).get('resource')).filter((value) => value !== undefined)
   return { params: parseParams(pairs.filter((pair) => !isResource(pair)).join('&')), resources }
+}
+
+/** By its decoded name, as every other parameter goes: `%72esource` is `resource`. What cannot be decoded is refused with the rest. */
+function isResource(pair: string): boolean {
+  const [name = ''] = pair.split('=', 1)
+  try {
+    return decodeURIComponent(name.replaceAll('+', ' ')) === 'resource'
+  } catch {
+    return false
+  }
 }

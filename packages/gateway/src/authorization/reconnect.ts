@@ -69,7 +69,7 @@ export async function startReconnect(deps: FrontDeps, req: IncomingMessage, res:
   const leg = { state: newState(deps, id), nonce: deps.random(32), verifier: downstream.newVerifier() }
   const scopes = await scopesOf(deps, visit)
   const url = await downstream.authorizationUrl({
-    redirectUri: callbackUrl(config),
+    redirectUri: callbackUrl(config, downstream.provider.id),
     state: leg.state,
     nonce: leg.nonce,
     codeChallenge: downstream.challengeOf(leg.verifier),

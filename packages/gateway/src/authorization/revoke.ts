@@ -4,6 +4,7 @@ import { subjectKey } from '../connections/connection.ts'
 import { revokeToken } from '../connections/connections.ts'
 import { releaseGrant } from '../ending/ending.ts'
 import { OAuthError } from '../errors/oauth-error.ts'
+import { authorizationHeader } from '../http/authorization-header.ts'
 import { readForm } from '../http/body.ts'
 import { sendEmpty } from '../http/respond.ts'
 import type { FrontDeps } from './front-deps.ts'
@@ -16,7 +17,7 @@ export async function revoke(deps: FrontDeps, req: IncomingMessage, res: ServerR
   const { config } = deps
   const params = await readForm(req, { maxBytes: config.limits.oauthBodyBytes, timeoutMs: config.limits.bodySeconds * 1000 })
   const tokenEndpoint = config.issuer + config.endpoints.token
-  const { client } = await authenticateClient(deps, { authorization: req.headers.authorization, params, tokenEndpoint })
+  const { client } = await authenticateClient(deps, { authorization: authorizationHeader(req), params, tokenEndpoint })
   const given = params.get('token')
   if (given === undefined) throw new OAuthError('invalid_request', 'The parameter token is missing.')
   const connection = await revokeToken(deps, given, client.clientId)

@@ -1,4 +1,7 @@
+import type { IncomingMessage } from 'node:http'
+import { callbackPath } from '../grants/callback-path.ts'
 import { downstreamScopes } from '../grants/scope-map.ts'
+import { pathMatches } from '../http/route.ts'
 import { withIncluded } from '../lib/scope-hierarchy.ts'
 import type { FrontDeps } from './front-deps.ts'
 import type { PendingRequest } from './pending.ts'
@@ -10,8 +13,13 @@ export interface DownstreamLeg {
 }
 
 /** Where the provider sends the browser back to: what the team registered there. */
-export function callbackUrl(config: FrontDeps['config']): string {
-  return config.issuer + config.endpoints.callback
+export function callbackUrl(config: Pick<FrontDeps['config'], 'issuer' | 'endpoints'>, providerId: string): string {
+  return config.issuer + callbackPath(config, providerId)
+}
+
+/** Whether a request came to the place of one provider: an answer at the place of another is that one's, whatever its state says (RFC 9700 §4.4.2). */
+export function isAtCallbackOf(config: Pick<FrontDeps['config'], 'basePath' | 'endpoints'>, req: IncomingMessage, providerId: string): boolean {
+  return pathMatches(req, config.basePath, callbackPath(config, providerId))
 }
 
 /**
@@ -26,7 +34,7 @@ export async function startDownstream(deps: FrontDeps, pendingId: string, provid
   if (!provider || !downstream) throw new Error(`There is no provider ${providerId}.`)
   const leg = { state: `${pendingId}.${deps.random(32)}`, nonce: deps.random(32), verifier: downstream.newVerifier() }
   const url = await downstream.authorizationUrl({
-    redirectUri: callbackUrl(deps.config),
+    redirectUri: callbackUrl(deps.config, providerId),
     state: leg.state,
     nonce: leg.nonce,
     codeChallenge: await downstream.challengeOf(leg.verifier),

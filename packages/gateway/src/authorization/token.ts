@@ -6,6 +6,7 @@ import { type AccessTokenResponse, ConnectionEnded, type Issued } from '../conne
 import { releaseGrant } from '../ending/ending.ts'
 import { OAuthError } from '../errors/oauth-error.ts'
 import { keepGrant } from '../grants/grants.ts'
+import { authorizationHeader } from '../http/authorization-header.ts'
 import { readForm } from '../http/body.ts'
 import type { Params } from '../http/params.ts'
 import { sendJson } from '../http/respond.ts'
@@ -31,7 +32,7 @@ export async function token(deps: FrontDeps, req: IncomingMessage, res: ServerRe
   const { config } = deps
   const params = await readForm(req, { maxBytes: config.limits.oauthBodyBytes, timeoutMs: config.limits.bodySeconds * 1000 })
   const tokenEndpoint = config.issuer + config.endpoints.token
-  const { client, method } = await authenticateClient(deps, { authorization: req.headers.authorization, params, tokenEndpoint })
+  const { client, method } = await authenticateClient(deps, { authorization: authorizationHeader(req), params, tokenEndpoint })
   const grantType = params.get('grant_type')
   const issue = findGrantType(deps, grantType)
   // A client that registered for bound tokens gets no others (RFC 9449 §5.2).

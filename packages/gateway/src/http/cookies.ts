@@ -21,13 +21,25 @@ export function cookieName(config: { loopback: boolean }, base: string): string 
   return config.loopback ? base : `__Host-${base}`
 }
 
-/** Value of a cookie of the request; the first, should there be several. */
+/**
+ * Value of a cookie of the request; undefined also when several of that name say different things. Ours are host-only and so come once: another was planted from a neighbouring
+ * host, and which one comes first is its owner's choice (RFC 6265 §4.2.2: servers should not rely on the order).
+ */
 export function readCookie(req: IncomingMessage, name: string): string | undefined {
+  const found = new Set<string>()
   for (const part of (req.headers.cookie ?? '').split(';')) {
     const equals = part.indexOf('=')
-    if (equals > 0 && part.slice(0, equals).trim() === name) return part.slice(equals + 1).trim()
+    if (equals > 0 && withoutSpace(part.slice(0, equals)) === name) found.add(withoutSpace(part.slice(equals + 1)))
   }
-  return undefined
+  return found.size === 1 ? [...found][0] : undefined
+}
+
+/*
+ * Space and tab alone. `trim` would take a no-break space away as well (the byte A0), which browsers let a neighbouring host put before a name: `\xA0__Host-x` is no `__Host-` name to
+ * them, and would be one here.
+ */
+function withoutSpace(text: string): string {
+  return text.replace(/^[ \t]+|[ \t]+$/g, '')
 }
 
 /**

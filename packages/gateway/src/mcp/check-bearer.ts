@@ -4,6 +4,7 @@ import { checkProof, InvalidProof, useOnce } from '../dpop/proof.ts'
 import { GatewayError, StoreUnavailable } from '../errors/errors.ts'
 import { ownGrantKey } from '../grants/grant-key.ts'
 import { readGrant } from '../grants/grants.ts'
+import { hasSeveral } from '../http/authorization-header.ts'
 import { cors } from '../http/cors.ts'
 import type { Middleware } from '../http/middleware.ts'
 import { subjectKey } from '../lib/subject-key.ts'
@@ -88,6 +89,7 @@ interface Presented {
 /* A token elsewhere, in the query for example, does not count (BC-1). */
 function presentedToken(req: IncomingMessage): Presented {
   const { authorization = '' } = req.headers
+  if (hasSeveral(req)) throw new GatewayError('invalid_token', { reason: 'more than one Authorization header (RFC 9110 §5.3)' })
   const scheme = /^(bearer|dpop)(?: |$)/i.exec(authorization)?.[1]?.toLowerCase()
   if (scheme === undefined) throw new GatewayError('unauthorized')
   const token = /^\w+ +([\w.~+/-]+=*) *$/.exec(authorization)?.[1]
