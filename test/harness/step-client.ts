@@ -26,6 +26,8 @@ export interface StepClientSettings {
   scopes?: string[]
   /** How Python mcp 2 chooses the revision; `auto` when left out. */
   mode?: string
+  /** What the user does with a link that the server asks them to open; with it the client declares URL elicitation. */
+  follow?: (url: string, message: string) => Promise<'accept' | 'decline' | 'cancel'>
   /** The revision that go-sdk prefers; its newest when left out. */
   revision?: string
 }
@@ -76,10 +78,10 @@ export async function prepareStepClient(name: StepClientName): Promise<void> {
 }
 
 /** Starts a client that does one step after the other. */
-export async function startStepClient(name: StepClientName, { user, unticked, ...settings }: StepClientSettings): Promise<StepClient> {
+export async function startStepClient(name: StepClientName, { user, unticked, follow, ...settings }: StepClientSettings): Promise<StepClient> {
   const [command, ...args] = await commands[name]()
   const redirectUri = `http://127.0.0.1:${name === 'mcp-go' ? '7998/oauth' : '7998'}/callback`
-  const child = spawn(command, [...args, JSON.stringify({ redirectUri, name, ...settings })], { stdio: 'pipe' })
+  const child = spawn(command, [...args, JSON.stringify({ redirectUri, name, ...settings, ...(follow && { opensLinks: true }) })], { stdio: 'pipe' })
   const ended = once(child, 'close')
   ended.catch(() => {})
   // Its end is told by `take` and `end`, with its own words.
@@ -105,9 +107,10 @@ export async function startStepClient(name: StepClientName, { user, unticked, ..
       for (;;) {
         const { value, done } = await lines.next()
         if (done === true) throw new Error(`${name} ended at ${JSON.stringify(step)}\n${errors}`)
-        const message = JSON.parse(value) as Outcome & { open?: string }
-        if (message.open === undefined) return message
-        await visit(new URL(message.open))
+        const message = JSON.parse(value) as Outcome & { open?: string; follow?: string; message?: string }
+        if (message.open !== undefined) await visit(new URL(message.open))
+        else if (message.follow !== undefined) send({ action: await follow?.(message.follow, message.message ?? '') })
+        else return message
       }
     },
     async end() {

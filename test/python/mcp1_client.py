@@ -8,14 +8,19 @@ from mcp import ClientSession
 from mcp.client.auth import OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import OAuthClientMetadata
+from mcp.types import ElicitResult
 
-from steps import SETTINGS, Browser, Memory, run, together
+from steps import SETTINGS, Browser, Memory, follow, run, together
 
 browser, memory = Browser(), Memory()
 
 
 async def callback() -> tuple[str, str | None]:
     return browser.came_back_with["code"], browser.came_back_with.get("state")
+
+
+async def elicit(_context, params) -> ElicitResult:
+    return ElicitResult(action=await follow(params.url, params.message))
 
 
 oauth = OAuthClientProvider(
@@ -47,7 +52,7 @@ async def main() -> None:
                 case "connect":
                     http = await stack.enter_async_context(httpx.AsyncClient(auth=oauth, timeout=60))
                     read, write, _ = await stack.enter_async_context(streamable_http_client(SETTINGS["url"], http_client=http))
-                    session = await stack.enter_async_context(ClientSession(read, write))
+                    session = await stack.enter_async_context(ClientSession(read, write, elicitation_callback=elicit if SETTINGS.get("opensLinks") else None))
                     return {"revision": (await session.initialize()).protocolVersion}
                 case "list":
                     return {"tools": [tool.name for tool in (await session.list_tools()).tools]}

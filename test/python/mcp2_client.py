@@ -8,8 +8,9 @@ from mcp import Client
 from mcp.client.auth import OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
+from mcp.types import ElicitResult
 
-from steps import SETTINGS, Browser, Memory, run, together
+from steps import SETTINGS, Browser, Memory, follow, run, together
 
 browser, memory = Browser(), Memory()
 
@@ -17,6 +18,10 @@ browser, memory = Browser(), Memory()
 async def callback() -> AuthorizationCodeResult:
     back = browser.came_back_with
     return AuthorizationCodeResult(code=back["code"], state=back.get("state"), iss=back.get("iss"))
+
+
+async def elicit(_context, params) -> ElicitResult:
+    return ElicitResult(action=await follow(params.url, params.message))
 
 
 oauth = OAuthClientProvider(
@@ -48,7 +53,7 @@ async def main() -> None:
                 case "connect":
                     http = await stack.enter_async_context(httpx2.AsyncClient(auth=oauth, timeout=60))
                     transport = streamable_http_client(SETTINGS["url"], http_client=http)
-                    client = await stack.enter_async_context(Client(transport, mode=SETTINGS.get("mode", "auto")))
+                    client = await stack.enter_async_context(Client(transport, mode=SETTINGS.get("mode", "auto"), elicitation_callback=elicit if SETTINGS.get("opensLinks") else None))
                     return {"revision": client.protocol_version}
                 case "list":
                     return {"tools": [tool.name for tool in (await client.list_tools()).tools]}

@@ -1,6 +1,6 @@
 """Lets a test drive an MCP client: steps come as JSON lines on standard input, and each is answered by one JSON line.
 
-The program's only argument is JSON too: {"url", "redirectUri", "name", "documentUrl"?, "authMethod"?, "mode"?}.
+The program's only argument is JSON too: {"url", "redirectUri", "name", "documentUrl"?, "authMethod"?, "mode"?, "opensLinks"?}.
 """
 
 import asyncio
@@ -33,6 +33,15 @@ class Browser:
         if back is None:
             raise RuntimeError("the browser did not come back")
         self.came_back_with = dict(parse_qsl(urlsplit(back["callback"]).query))
+
+
+async def follow(url: str, message: str) -> str:
+    """Lets the user open a link that the server asks for, and gives what they said to it."""
+    say({"follow": url, "message": message})
+    said = await hear()
+    if said is None:
+        raise RuntimeError("the user did not answer")
+    return said["action"]
 
 
 class Memory:

@@ -74,13 +74,26 @@ func open(_ context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationR
 	return &auth.AuthorizationResult{Code: back.Get("code"), State: back.Get("state"), Iss: back.Get("iss")}, nil
 }
 
+func (it *app) options() *mcp.ClientOptions {
+	if !it.settings.OpensLinks {
+		return nil
+	}
+	return &mcp.ClientOptions{
+		Capabilities: &mcp.ClientCapabilities{Elicitation: &mcp.ElicitationCapabilities{URL: &mcp.URLElicitationCapabilities{}}},
+		ElicitationHandler: func(_ context.Context, request *mcp.ElicitRequest) (*mcp.ElicitResult, error) {
+			action, err := steps.Follow(request.Params.URL, request.Params.Message)
+			return &mcp.ElicitResult{Action: action}, err
+		},
+	}
+}
+
 func (it *app) take(step steps.Step) (steps.Outcome, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	switch step.Do {
 	case "connect":
 		transport := &mcp.StreamableClientTransport{Endpoint: it.settings.URL, OAuthHandler: it.handler}
-		client := mcp.NewClient(&mcp.Implementation{Name: it.settings.Name, Version: "1.0.0"}, nil)
+		client := mcp.NewClient(&mcp.Implementation{Name: it.settings.Name, Version: "1.0.0"}, it.options())
 		session, err := client.Connect(ctx, transport, &mcp.ClientSessionOptions{ProtocolVersion: it.settings.Revision})
 		if err != nil {
 			return steps.Outcome{}, err

@@ -11,6 +11,7 @@ import (
 
 	"emcy.dev/gateway/test/go/steps"
 	"github.com/mark3labs/mcp-go/client"
+	"github.com/mark3labs/mcp-go/client/transport"
 	"github.com/mark3labs/mcp-go/mcp"
 )
 
@@ -22,14 +23,31 @@ type app struct {
 
 func newApp(settings steps.Settings) (*app, error) {
 	store := client.NewMemoryTokenStore()
-	mcpClient, err := client.NewOAuthStreamableHttpClient(settings.URL, client.OAuthConfig{
+	// What NewOAuthStreamableHttpClient does, which takes no options of the client.
+	connection, err := transport.NewStreamableHTTP(settings.URL, transport.WithHTTPOAuth(client.OAuthConfig{
 		ClientID:    settings.DocumentURL,
 		RedirectURI: settings.RedirectURI,
 		Scopes:      settings.Scopes,
 		TokenStore:  store,
 		PKCEEnabled: true,
-	})
-	return &app{settings: settings, store: store, client: mcpClient}, err
+	}))
+	if err != nil {
+		return nil, err
+	}
+	var options []client.ClientOption
+	if settings.OpensLinks {
+		capabilities := mcp.ClientCapabilities{Elicitation: &mcp.ElicitationCapability{URL: &struct{}{}}}
+		options = append(options, client.WithElicitationHandler(links{}), client.WithClientCapabilities(capabilities))
+	}
+	return &app{settings: settings, store: store, client: client.NewClient(connection, options...)}, nil
+}
+
+// links lets the user open what a server asks for.
+type links struct{}
+
+func (links) Elicit(_ context.Context, request mcp.ElicitationRequest) (*mcp.ElicitationResult, error) {
+	action, err := steps.Follow(request.Params.URL, request.Params.Message)
+	return &mcp.ElicitationResult{ElicitationResponse: mcp.ElicitationResponse{Action: mcp.ElicitationResponseAction(action)}}, err
 }
 
 // initialize connects; when the user has to sign in first, it goes through that as the library's own example does.

@@ -21,6 +21,7 @@ type Settings struct {
 	AuthMethod  string   `json:"authMethod"`
 	Scopes      []string `json:"scopes"`
 	Revision    string   `json:"revision"`
+	OpensLinks  bool     `json:"opensLinks"`
 }
 
 // Step is one thing to do.
@@ -105,6 +106,24 @@ func Open(to string) (url.Values, error) {
 		return nil, err
 	}
 	return callback.Query(), nil
+}
+
+// Follow lets the user open a link that the server asks for, and gives what they said to it.
+func Follow(link, message string) (string, error) {
+	asking.Lock()
+	defer asking.Unlock()
+	if err := answer.Encode(map[string]string{"follow": link, "message": message}); err != nil {
+		return "", err
+	}
+	line, err := lines.ReadBytes('\n')
+	if err != nil {
+		return "", fmt.Errorf("the user did not answer: %w", err)
+	}
+	var said struct {
+		Action string `json:"action"`
+	}
+	err = json.Unmarshal(line, &said)
+	return said.Action, err
 }
 
 // Together runs a call several times at once and gives what each said.
