@@ -55,14 +55,6 @@ describe.each(['redis', 'postgres'] as const)('two replicas on %s', (kind) => {
         `(${tally.slow.length} waited for a refresh that died with its replica), ${lost.length} of ${connectionCount} grants lost with an answer that a kill cut off\n` +
         stories.map(({ name, right, failed }) => `${name}: ${right} calls right, ${failed.length} failed`).join(', '),
     )
-    console.log(
-      JSON.stringify(stories, null, 1),
-      JSON.stringify(
-        { lost, wrong: tally.wrong.slice(0, 5), slow: tally.slow.slice(0, 10), broken: tally.broken.slice(0, 3), gone: world.gateways[1].gone },
-        null,
-        1,
-      ),
-    )
     // The documented exception: the provider had answered, and the replica died before it had stored the answer.
     const exceptions = counts.reuses.filter(({ at }) => victim.gone.some(({ from }) => from <= at)).map(({ user }) => user)
     expect(counts.reuses.map(({ user }) => user)).toEqual(exceptions)

@@ -54,6 +54,10 @@ describe.each(['redis', 'postgres'] as const)('two replicas on %s', (kind) => {
       ),
     )
     expect(counts.reuses).toEqual([])
+    const ends = world.gateways
+      .flatMap((gateway) => gateway.events())
+      .filter(({ event }) => event === 'grant.needs_reconnect' || event === 'authorization.replay')
+    expect(ends).toEqual([])
     expect(counts.refusals).toEqual([])
     expect(tally.wrong).toEqual([])
     expect(tally.broken).toEqual([])

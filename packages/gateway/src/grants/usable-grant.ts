@@ -13,6 +13,8 @@ export type { UsableDeps } from './refresh-grant.ts'
 export interface UsableToken {
   accessToken: string
   version: number
+  /** It was fetched while this call waited for it. */
+  isFresh: boolean
 }
 
 /** No call waits longer than this for a refresh. */
@@ -53,7 +55,7 @@ export async function usableToken(
     switch (answer.is) {
       case 'use':
         if (stored) keepAlive(deps, key, stored.value)
-        return { accessToken: answer.accessToken, version: answer.version }
+        return { accessToken: answer.accessToken, version: answer.version, isFresh: sinceVersion !== undefined }
       case 'dead':
         if (answer.news) logGrant(deps, 'grant.needs_reconnect', answer.news, { reason: 'the access token is over and there is no refresh token' })
         throw new GatewayError('grant_dead', { reason: 'the grant needs a new authorization' })
@@ -61,7 +63,7 @@ export async function usableToken(
         throw new ProviderUnavailable('a refresh failed a moment ago, or takes longer than a call waits')
       case 'refresh': {
         const work = startRefresh(deps, key, answer.lease)
-        if (answer.meanwhile !== undefined) return { accessToken: answer.meanwhile, version: answer.lease.version }
+        if (answer.meanwhile !== undefined) return { accessToken: answer.meanwhile, version: answer.lease.version, isFresh: false }
         sinceVersion ??= answer.lease.version
         await atMost(left(), work)
         break

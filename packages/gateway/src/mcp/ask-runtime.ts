@@ -25,14 +25,12 @@ export async function askRuntime(edge: Edge, call: Call, req: IncomingMessage, s
 
 async function ask(edge: Edge, call: Call, req: IncomingMessage, signal: AbortSignal): Promise<RuntimeResponse> {
   let response = await send(edge, call, req, signal)
-  if (response.status === 401 && call.downstreamToken !== undefined && !refusesUs(response)) {
+  for (let turn = 1; response.status === 401 && call.downstreamToken !== undefined && !refusesUs(response); turn++) {
     response.body.destroy()
+    // What another had fetched before may be over too, as a clock that is behind or a process that stood still cannot tell: only a token fetched since the refusal says something of the grant.
+    if (turn > 2 || (turn === 2 && notesOf(call).grantIsFresh)) throw await giveUpGrant(edge, call)
     await replaceToken(edge, call)
     response = await send(edge, call, req, signal)
-    if (response.status === 401 && !refusesUs(response)) {
-      response.body.destroy()
-      throw await giveUpGrant(edge, call)
-    }
   }
   if (response.status === 401) {
     response.body.destroy()

@@ -38,7 +38,7 @@ export function attachGrant(edge: Edge): Middleware {
 }
 
 /**
- * A token in place of the one that the runtime refused: refreshed once, whoever asks.
+ * A token in place of the one that the runtime refused: refreshed once, whoever asks. Whether that happened only now is in the notes.
  *
  * @throws GatewayError `grant_dead`, whereupon the connection has ended, or `reconnect_required`; ProviderUnavailable
  */
@@ -58,15 +58,18 @@ export async function giveUpGrant(edge: Edge, call: Call): Promise<GatewayError>
   const { grantKey } = connectionOf(call)
   const version = notesOf(call).grantVersion
   if (grantKey !== undefined) {
-    await changeGrant(edge.deps, grantKey, (grant) => {
-      if (grant?.version !== version || grant?.state !== 'live') return { do: 'keep', answer: undefined }
+    const isOver = await changeGrant(edge.deps, grantKey, (grant) => {
+      if (grant?.state !== 'live') return { do: 'keep', answer: true }
+      if (grant.version !== version) return { do: 'keep', answer: false }
       return {
         do: 'write',
         next: { ...grant, state: 'needs-reconnect' },
         ttlMs: Math.max(1, Math.ceil(grant.expiresAt - edge.deps.clock())),
-        answer: undefined,
+        answer: true,
       }
     })
+    // Nobody has refused the token that there is by now.
+    if (!isOver) return new ProviderUnavailable('the runtime refused an access token that another has replaced meanwhile')
   }
   return onDeadGrant(edge, call, 'the runtime refused a fresh access token too')
 }
@@ -117,6 +120,7 @@ async function takeToken(edge: Edge, call: Call, refused?: string): Promise<void
     const usable = await usableToken({ ...deps, downstream }, grantKey, stored, { refused })
     call.downstreamToken = usable.accessToken
     notes.grantVersion = usable.version
+    notes.grantIsFresh = usable.isFresh
   } catch (error) {
     if (error instanceof GatewayError && error.code === 'grant_dead') throw await onDeadGrant(edge, call, error.reason ?? 'the provider says so')
     throw error

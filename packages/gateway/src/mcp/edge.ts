@@ -49,6 +49,8 @@ export interface Notes {
   grantRead?: { key: string; read: Promise<Stored<Grant> | undefined> }
   /** Which token set of the grant the call has. */
   grantVersion?: number
+  /** That set was fetched while this call waited for it. */
+  grantIsFresh?: boolean
   /** The legacy session that the runtime has. */
   session?: LegacySession | undefined
   /** How the client can be asked to let its user open a link; undefined: not at all. */

@@ -52,7 +52,7 @@ const expire = (...processes: Process[]) => {
 
 describe('a usable token', () => {
   it('is the stored one while it is good: the provider is not asked', async () => {
-    expect(await usableToken(here, key, await readGrant(here, key))).toEqual({ accessToken: first.accessToken, version: 1 })
+    expect(await usableToken(here, key, await readGrant(here, key))).toEqual({ accessToken: first.accessToken, version: 1, isFresh: false })
     expect(oidc.tokenRequests).toEqual([])
   })
 
@@ -103,7 +103,7 @@ describe('a usable token', () => {
     const all = await Promise.all(Array.from({ length: 8 }, () => usableToken(here, key, stored, { refused: first.accessToken })))
     expect(new Set(all.map(({ accessToken }) => accessToken)).size).toBe(1)
     expect(all[0]?.accessToken).not.toBe(first.accessToken)
-    expect(await usableToken(here, key, stored, { refused: first.accessToken })).toEqual(all[0])
+    expect(await usableToken(here, key, stored, { refused: first.accessToken })).toEqual({ ...all[0], isFresh: false })
     expect(oidc.tokenRequests).toEqual(['refresh_token'])
   })
 

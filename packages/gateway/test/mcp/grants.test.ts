@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import { refreshTokens } from '../../src/connections/connections.ts'
 import { readGrant } from '../../src/grants/grants.ts'
+import { usableToken } from '../../src/grants/usable-grant.ts'
 import type { ServerOptions } from '../../src/options/gateway-options.ts'
 import { gatewayClient, signIn } from '../grants/given.ts'
 import { type Oidc, startOidc } from '../grants/oidc.ts'
@@ -100,6 +101,21 @@ describe('worker contract, rule 5: the runtime answers 401', () => {
     expect(runtime.seen[0]?.body.equals(runtime.seen[1]?.body as Buffer)).toBe(true)
     expect((await world.ask(user.token, call())).status).toBe(200)
     expect(runtime.seen).toHaveLength(3)
+  })
+
+  it('a token that another had fetched before the refusal may be over too: it is replaced as well, and no connection ends for it', async () => {
+    const { world, user, first } = await signedIn()
+    const downstream = Object.values(world.deps.downstreams)[0] as World['deps']['downstreams'][string]
+    let second: string | undefined
+    runtime.answer = async (req, res, body) => {
+      // Another replica replaces the token while this call is under way with the old one, and stands still until the new one is over too.
+      second ??= (await usableToken({ ...world.deps, downstream }, String(user.grantKey), undefined, { refused: first })).accessToken
+      takes((token) => token !== first && token !== second)(req, res, body)
+    }
+    expect((await world.ask(user.token, call())).status).toBe(200)
+    expect(new Set(tokensSeen())).toEqual(new Set([first, second, tokensSeen()[2]]))
+    expect(oidc.tokenRequests).toEqual(['refresh_token', 'refresh_token'])
+    expect((await world.ask(user.token, call())).status).toBe(200)
   })
 
   it('a second 401 ends the connection: invalid_token, and invalid_grant for the refresh token', async () => {
