@@ -56,7 +56,7 @@ describe.each(['redis', 'postgres'] as const)('two replicas on %s', (kind) => {
     expect(counts.reuses).toEqual([])
     const ends = world.gateways
       .flatMap((gateway) => gateway.events())
-      .filter(({ event }) => event === 'grant.needs_reconnect' || event === 'authorization.replay')
+      .filter((event) => [event.event, event.error].some((name) => ['grant.needs_reconnect', 'authorization.replay', 'grant_dead'].includes(String(name))))
     expect(ends).toEqual([])
     expect(counts.refusals).toEqual([])
     expect(tally.wrong).toEqual([])
