@@ -1,5 +1,5 @@
-import { request } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { bareRequest } from '../harness/bare-request.ts'
 import { startTodo, type TodoWorld } from '../harness/todo.ts'
 
 let world: TodoWorld
@@ -8,19 +8,7 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => world?.close())
 
-/** A GET whose path, Host and headers are sent as given. */
-function get(path: string, headers: Record<string, string> = {}): Promise<{ status: number; headers: NodeJS.Dict<string | string[]>; text: string }> {
-  return new Promise((resolve, reject) => {
-    const { hostname, port } = new URL(world.issuer)
-    const sent = request({ hostname, port, path, headers, method: 'GET' }, async (res) => {
-      let text = ''
-      for await (const chunk of res) text += chunk
-      resolve({ status: res.statusCode ?? 0, headers: res.headers, text })
-    })
-    sent.on('error', reject)
-    sent.end()
-  })
-}
+const get = (path: string, headers: Record<string, string> = {}) => bareRequest(world.issuer, path, { headers })
 
 describe('PR-1 PR-2 PR-7 PR-10 PR-11 PR-14: protected resource metadata', () => {
   for (const path of ['/.well-known/oauth-protected-resource/mcp', '/.well-known/oauth-protected-resource/mcp/', '/.well-known/oauth-protected-resource']) {

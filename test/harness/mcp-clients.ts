@@ -4,7 +4,7 @@ import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { Browser, callbackOf } from './browser.ts'
 import { asProvider, type TestOAuthProvider } from './oauth-provider.ts'
-import { type Exchange, recordingFetch } from './recorder.ts'
+import { type Exchange, type Fetch, recordingFetch } from './recorder.ts'
 
 /** How SDK v2 chooses the protocol revision. */
 export type Mode = 'legacy' | 'auto' | { pin: string }
@@ -68,9 +68,9 @@ function answerOf(result: object): ToolAnswer {
   return { text: (content ?? []).map((part) => part.text ?? '').join('\n'), isError: isError === true }
 }
 
-/** A client of SDK v2. */
-export function clientV2(url: string, provider: TestOAuthProvider, mode: Mode = 'auto', openLink?: OpenLink): TestClient {
-  const { fetch, exchanges } = recordingFetch()
+/** A client of SDK v2. `wire` is what its requests go through. */
+export function clientV2(url: string, provider: TestOAuthProvider, mode: Mode = 'auto', openLink?: OpenLink, wire?: Fetch): TestClient {
+  const { fetch, exchanges } = recordingFetch(wire)
   let transport = new TransportV2(new URL(url), { authProvider: asProvider(provider), fetch })
   let client: ClientV2 | undefined
   return {
@@ -92,8 +92,8 @@ export function clientV2(url: string, provider: TestOAuthProvider, mode: Mode = 
 }
 
 /** A client of SDK v1. It has no way to ask its user by itself: its app reads the link from the error of a call. */
-export function clientV1(url: string, provider: TestOAuthProvider, capabilities: object = {}): TestClient {
-  const { fetch, exchanges } = recordingFetch()
+export function clientV1(url: string, provider: TestOAuthProvider, capabilities: object = {}, wire?: Fetch): TestClient {
+  const { fetch, exchanges } = recordingFetch(wire)
   const options = { authProvider: provider as never, fetch }
   let transport = new TransportV1(new URL(url), options)
   let client: ClientV1 | undefined

@@ -21,6 +21,9 @@ export const nativeClientMetadata = {
   application_type: 'native',
 } as const
 
+/** A token that looks like one of ours and is none: what an access token is to its client once it has expired. */
+export const brokenToken = (token: string): string => `${token.slice(0, -4)}AAAA`
+
 interface Tokens {
   access_token: string
   token_type: string
@@ -114,7 +117,7 @@ export class TestOAuthProvider {
   /** Makes the stored access token useless, keeping its look, as if it had expired. */
   breakAccessToken(): void {
     if (this.saved === undefined) throw new Error('there is no access token to break')
-    this.saved = { ...this.saved, access_token: `${this.saved.access_token.slice(0, -4)}AAAA` }
+    this.saved = { ...this.saved, access_token: brokenToken(this.saved.access_token) }
   }
 
   /** Revokes at the endpoint that the metadata names (RFC 7009), as a public client. */

@@ -20,6 +20,7 @@ import { type ExpectedUser, expectedUser } from './expected-user.ts'
 import { finish } from './finish.ts'
 import { finishReconnect } from './finish-reconnect.ts'
 import type { FrontDeps } from './front-deps.ts'
+import { loginInstead } from './login-instead.ts'
 import { notices, sendNotice } from './notices.ts'
 import { findPending, newPendingId, openSecrets, type Pending, savePending, takePending } from './pending.ts'
 import { refusalOf } from './provider-refusal.ts'
@@ -51,6 +52,11 @@ export async function callback(deps: FrontDeps, req: IncomingMessage, res: Serve
   if (!(await takePending(deps, pending.id))) return sendNotice(res, deps.config, notices.gone)
   for (const kind of ['page', 'state'] as const) clearTransactionCookie(deps, res, kind, pending.id)
   try {
+    const otherWay = await loginInstead(deps, res, pending, parseParams(queryOf(req)))
+    if (otherWay !== undefined) {
+      logCallback(deps, pending, 'no select_account: asks for a login', requestId)
+      return sendRedirect(res, otherWay)
+    }
     const signedIn = await signIn(deps, req, pending)
     const user = await expectedUser(deps, req, signedIn.server)
     if (isAnother(signedIn, user)) {

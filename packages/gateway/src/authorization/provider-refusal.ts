@@ -20,9 +20,20 @@ const told: Record<string, [OAuthErrorCode, string]> = {
 export function refusalOf(params: Params, issuer: string | undefined): OAuthError | undefined {
   const error = params.get('error')
   if (error === undefined) return undefined
-  const iss = params.get('iss')
-  // An error under another issuer's name is none of this provider's (RFC 9207 §2.4, AZ-17).
-  const isForeign = iss !== undefined && iss !== issuer
-  const [code, words] = (isForeign ? undefined : told[error]) ?? ['server_error', 'The authorization server behind this gateway refused the request.']
+  const [code, words] = (isForeign(params, issuer) ? undefined : told[error]) ?? [
+    'server_error',
+    'The authorization server behind this gateway refused the request.',
+  ]
   return new OAuthError(code, words, { reason: `provider: ${error}: ${params.get('error_description') ?? ''}`.slice(0, 500) })
+}
+
+/** Whether the provider could make nothing of the request (RFC 6749 §4.1.2.1): one of its parameters is not to its liking. */
+export function isRefusedAsInvalid(params: Params, issuer: string | undefined): boolean {
+  return params.get('error') === 'invalid_request' && !isForeign(params, issuer)
+}
+
+/** An error under another issuer's name is none of this provider's (RFC 9207 §2.4, AZ-17). */
+function isForeign(params: Params, issuer: string | undefined): boolean {
+  const iss = params.get('iss')
+  return iss !== undefined && iss !== issuer
 }

@@ -34,6 +34,31 @@ describe('OpenID Connect Core §3.1.2.1: what is passed on to the provider', () 
     expect((await toProvider({ prompt: 'create something' })).has('prompt')).toBe(false)
   })
 
+  it('a provider that knows no select_account is sent login instead, once, and only on its own word', async () => {
+    const refuse = async (browser: Browser, asked: URLSearchParams, iss = world.provider.issuer) =>
+      browser.open(`${world.issuer}/callback?${new URLSearchParams({ error: 'invalid_request', state: asked.get('state') ?? '', iss })}`)
+    const leave = async (prompt: string) => {
+      const browser = new Browser()
+      browser.stopAt = `${world.provider.issuer}/auth`
+      const page = await browser.submit(await browser.open(world.authorizeUrl({ prompt })), 'allow')
+      return { browser, asked: (page.toClient as URL).searchParams }
+    }
+    const { browser, asked } = await leave('select_account')
+    const first = await refuse(browser, asked)
+    expect(first.toClient?.href).toMatch(`${world.provider.issuer}/auth`)
+    const again = (first.toClient as URL).searchParams
+    expect([again.get('prompt'), again.get('scope'), again.get('state') === asked.get('state')]).toEqual(['login', asked.get('scope'), false])
+    // The first state is used up, and the second refusal is the answer.
+    expect((await refuse(browser, asked)).toClient).toBeUndefined()
+    expect((await refuse(browser, again)).toClient?.searchParams.get('error')).toBe('server_error')
+
+    const foreign = await leave('select_account')
+    const told = await refuse(foreign.browser, foreign.asked, 'https://elsewhere.example')
+    expect(told.toClient?.searchParams.get('error')).toBe('server_error')
+    const login = await leave('login')
+    expect((await refuse(login.browser, login.asked)).toClient?.searchParams.get('error')).toBe('server_error')
+  })
+
   it('prompt=none asks nobody anything: an error by redirect', async () => {
     const page = await new Browser().open(world.authorizeUrl({ prompt: 'none' }))
     expect(page.toClient?.searchParams.get('error')).toBe('login_required')
