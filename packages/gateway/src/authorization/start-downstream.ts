@@ -13,12 +13,12 @@ export interface DownstreamLeg {
 }
 
 /** Where the provider sends the browser back to: what the team registered there. */
-export function callbackUrl(config: Pick<FrontDeps['config'], 'issuer' | 'endpoints'>, providerId: string): string {
+export function callbackUrl(config: Pick<FrontDeps['config'], 'issuer' | 'endpoints' | 'providers'>, providerId: string): string {
   return config.issuer + callbackPath(config, providerId)
 }
 
 /** Whether a request came to the place of one provider: an answer at the place of another is that one's, whatever its state says (RFC 9700 §4.4.2). */
-export function isAtCallbackOf(config: Pick<FrontDeps['config'], 'basePath' | 'endpoints'>, req: IncomingMessage, providerId: string): boolean {
+export function isAtCallbackOf(config: Pick<FrontDeps['config'], 'basePath' | 'endpoints' | 'providers'>, req: IncomingMessage, providerId: string): boolean {
   return pathMatches(req, config.basePath, callbackPath(config, providerId))
 }
 
