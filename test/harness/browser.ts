@@ -53,9 +53,9 @@ export class Browser {
   }
 
   /** Opens a URL and follows redirects up to a page or the client. */
-  async open(url: string | URL, init: { method?: string; body?: URLSearchParams; headers?: Record<string, string> } = {}): Promise<Page> {
+  async open(url: string | URL, init: { method?: string; body?: URLSearchParams | string; headers?: Record<string, string> } = {}): Promise<Page> {
     let next = new URL(url)
-    let request: { method?: string; body?: URLSearchParams; headers?: Record<string, string> } = init
+    let request: { method?: string; body?: URLSearchParams | string; headers?: Record<string, string> } = init
     const trail: URL[] = []
     for (let hop = 0; hop < maxRedirects; hop++) {
       trail.push(next)
