@@ -42,7 +42,7 @@ export async function showReconnect(deps: FrontDeps, req: IncomingMessage, res: 
   const visit = await openVisit(deps, req, res, parseParams(queryOf(req)).get('link'))
   if (!visit) return
   const { linkId, connection } = visit
-  const secret = readTransactionCookie(deps, req, 'page', linkId) ?? deps.random(32)
+  const secret = ownSecret(readTransactionCookie(deps, req, 'page', linkId)) ?? deps.random(32)
   setTransactionCookie(deps, res, 'page', linkId, secret)
   const page = reconnectPage(deps.config, {
     linkId,
@@ -52,6 +52,11 @@ export async function showReconnect(deps: FrontDeps, req: IncomingMessage, res: 
     formToken: formToken(deps, 'reconnect', linkId, secret),
   })
   sendFlowPage(res, 200, page)
+}
+
+/** A second tab goes on with the secret of the first, if it has the look of one: a cookie is whatever somebody put there, and this one is set again. */
+function ownSecret(cookie: string | undefined): string | undefined {
+  return cookie !== undefined && /^[\w-]{43}$/.test(cookie) ? cookie : undefined
 }
 
 /** POST: the user of this browser wants to sign in. State, nonce and PKCE verifier are made here and belong to this browser alone (AZ-10, AZ-11, EL-8). */
