@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import type { GatewaySettings } from './gateway-settings.ts'
 import { freePorts } from './ports.ts'
 import { type ServerProcess, startModule } from './process.ts'
+import { recordsIn } from './store-records.ts'
 
 /** A gateway in a process of its own with nothing behind it: for what ends before anyone signs in. */
 export interface BareGateway {
@@ -84,16 +84,4 @@ export async function startBareGateway(options: BareOptions = {}): Promise<BareG
 /** What its process has said so far under one name. */
 function told({ messages }: ServerProcess, name: 'heapBytes' | 'clockOffsetMs'): number[] {
   return (messages as Record<string, unknown>[]).flatMap((message) => (typeof message[name] === 'number' ? [message[name]] : []))
-}
-
-function recordsIn(file: string): Record<string, number> {
-  const database = new DatabaseSync(file, { readOnly: true })
-  try {
-    const rows = database
-      .prepare("SELECT substr(key, 1, instr(key, ':') - 1) AS prefix, count(*) AS count FROM entries WHERE expires > ? GROUP BY 1")
-      .all(Date.now())
-    return Object.fromEntries(rows.map((row) => [String(row.prefix), Number(row.count)]))
-  } finally {
-    database.close()
-  }
 }

@@ -26,7 +26,7 @@ export interface GatewaySettings {
   publicUrl: string
   /** For local Todo runtimes. */
   apiUrl: string
-  downstream?: object
+  downstream?: object | undefined
   servers: Record<string, ServerSettings>
   store?: string
   replicas?: 'one' | 'many'

@@ -100,6 +100,7 @@ const events = {
 
 function logError(deps: FrontDeps, { endpoint }: Route, error: unknown, requestId: string): void {
   const { code, status, reason, message } = error as { code?: string; status?: number; reason?: string; message?: string }
-  const level = status !== undefined && status < 500 ? 'info' : 'error'
+  // What was thrown to be told is expected, as strangers can bring it about: a client's host that is down, for one. The rest is ours to mend.
+  const level = status === undefined || status === 500 ? 'error' : status > 500 ? 'warn' : 'info'
   deps.log.write({ event: events[endpoint], level, outcome: code ?? 'server_error', requestId, reason: reason ?? message ?? 'unknown' })
 }

@@ -115,5 +115,6 @@ function errorMessage(error: unknown, reference: string): Notice & { headers: Re
     return { status: 503, headers: error.headers, title: 'Not available right now', text: [error.message], reference }
   }
   const status = error instanceof GatewayError && error.status < 500 ? error.status : 500
-  return { status, headers: {}, title: 'Something failed', text: ['This is a fault of this site, not of your app. Try again later.'], reference }
+  const headers = error instanceof GatewayError ? error.headers : {}
+  return { status, headers, title: 'Something failed', text: ['This is a fault of this site, not of your app. Try again later.'], reference }
 }

@@ -1,7 +1,7 @@
 import type { Identity, ServerConfig } from '../config.ts'
 import type { Deps } from '../deps.ts'
 import { GatewayError } from '../errors/errors.ts'
-import { fingerprint } from '../keys/fingerprint.ts'
+import { fingerprint, sameFingerprint } from '../keys/fingerprint.ts'
 import { parseRecord, readRecord } from '../store/records.ts'
 import { recordKey } from '../store/schema.ts'
 import { type Connection, subjectKey } from './connection.ts'
@@ -111,6 +111,6 @@ export async function revokeToken(deps: ConnectionDeps, token: string, clientId:
   const now = deps.clock()
   const hash = fingerprint(token)
   // An access token that has expired is often found in logs and histories: it must not be able to end a session.
-  const isLive = parts.kind !== 'at' || connection.accessTokens.some((entry) => entry.hash === hash && now < entry.expiresAt)
+  const isLive = parts.kind !== 'at' || connection.accessTokens.some((entry) => sameFingerprint(entry.hash, hash) && now < entry.expiresAt)
   return isLive ? endConnection(deps, connection.id) : undefined
 }
