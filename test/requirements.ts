@@ -215,7 +215,6 @@ const noTasks = 'Not built: task methods pass to the runtime under the same toke
 
 /** Rows that no test cites, each with its reason. */
 export const gaps: Record<string, string> = {
-  'TR-20': 'Not built: what a runtime announces passes unread. A modern version that the gateway does not know is refused when it is used (TR-15).',
   'TR-34': runtimes,
   'TR-40': 'Not built: there are rules for tools and none for resources, so subscriptions are not narrowed.',
   'TR-47': 'Not offered: every path but the endpoint’s goes to the host app.',
@@ -223,13 +222,11 @@ export const gaps: Record<string, string> = {
   'JR-13': 'No cache of lists: only `server/discover` is kept, for when the runtime is down.',
   'JR-17': 'Own keys start with `ai.emcy/`; no test looks at that alone.',
   'JR-20': 'Names are compared as they are; several runtimes behind one endpoint are replicas, never merged.',
-  'JR-23': 'Arguments are not validated against schemas here, so no schema is ever fetched.',
   'TS-1': noTasks,
   'TS-2': noTasks,
   'TS-3': noTasks,
   'TS-4': noTasks,
   'TS-5': noTasks,
-  'EX-2': 'Not built: the runtime’s `extensions` pass as they are, and the gateway’s own are announced in its OAuth metadata.',
   'EX-13': 'Drafts that are not adopted.',
   'EX-15': 'Draft; tools are hidden whole or passed unchanged, so a signature stays good.',
   'EX-16': 'A hidden tool’s UI resource can still be read: there are no rules for resources.',

@@ -7,6 +7,14 @@ import { findId } from './find-id.ts'
 /** How an event stream ended; without an answer that it owed, it died, however gracefully. */
 export type StreamEnd = 'complete' | 'runtime died' | 'client left'
 
+/** What changes events. */
+export interface Filter {
+  /** Part of each event that may have to be changed. */
+  word: string
+  /** Gives the data of an event in other words, or undefined to leave it. */
+  rewrite: (data: string) => string | undefined
+}
+
 /** What becomes of an event stream on its way. */
 export interface StreamOptions {
   body: Readable
@@ -15,8 +23,8 @@ export interface StreamOptions {
   owed: readonly (string | number)[]
   /** Largest event that is looked at, and of a rewritten stream the largest that passes. */
   maxEventBytes: number
-  /** Gives the data of an event in other words, or undefined to leave it. Given only where something may have to be taken out. */
-  rewrite?: ((data: string) => string | undefined) | undefined
+  /** Given only where something may have to be taken out. */
+  filter?: Filter | undefined
   /** Sees every answer to a request that was owed one. */
   onResponse: (message: Json) => void
   onBytes: (count: number) => void
@@ -25,12 +33,12 @@ export interface StreamOptions {
 }
 
 /**
- * Hands an event stream on, unbuffered, with the client's pace as the runtime's. Without `rewrite` the bytes are not touched and not copied, only looked at: when the
+ * Hands an event stream on, unbuffered, with the client's pace as the runtime's. Without `filter` the bytes are not touched and not copied, only looked at: when the
  * runtime dies, or ends a stream that nobody could resume, requests without an answer get one in a last event, since clients wait for ever otherwise (refusals.md). With
- * `rewrite` it goes event by event.
+ * `filter` it goes event by event.
  */
 export function passEventStream(options: StreamOptions): Promise<StreamEnd> {
-  const { body, res, rewrite, onBytes } = options
+  const { body, res, filter, onBytes } = options
   const reader = new SseReader(options.maxEventBytes)
   const watch = new Answers(options)
   const write = (bytes: Buffer) => {
@@ -46,25 +54,25 @@ export function passEventStream(options: StreamOptions): Promise<StreamEnd> {
     const conclude = (end: StreamEnd) => {
       const rest = reader.rest()
       // Of a rewritten stream an unfinished event was never sent. Otherwise the client has part of it, and the rest must not come from us as if it were the runtime's.
-      if (rest && !rewrite) write(closingOf(rest, watch))
+      if (rest && !filter) write(closingOf(rest, watch))
       const unanswered = watch.unanswered(end)
       for (const id of unanswered) write(sseEvent(options.lastWords(id)))
       res.end()
       finish(unanswered.length > 0 ? 'runtime died' : options.owed.length > 0 ? 'complete' : end)
     }
     const onData = (chunk: Buffer) => {
-      if (!rewrite) write(chunk)
+      if (!filter) write(chunk)
       for (const block of reader.push(chunk)) {
         watch.see(block)
-        if (!rewrite) continue
+        if (!filter) continue
         if (!block.raw) {
           // What cannot be read cannot be filtered.
           body.destroy()
           conclude('runtime died')
           return
         }
-        const data = block.raw.includes('"tools"') ? readSseFields(block.raw).data : undefined
-        const other = data === undefined ? undefined : rewrite(data)
+        const data = block.raw.includes(filter.word) ? readSseFields(block.raw).data : undefined
+        const other = data === undefined ? undefined : filter.rewrite(data)
         write(other === undefined ? block.raw : replaceSseData(block.raw, other))
       }
     }

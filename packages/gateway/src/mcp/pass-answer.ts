@@ -4,10 +4,11 @@ import { sendEmpty } from '../http/respond.ts'
 import type { Json } from '../lib/json.ts'
 import type { RuntimeResponse } from '../runtime/contract.ts'
 import { clientHeaders, type PlainHeaders } from '../runtime/headers.ts'
+import { agreed, announced } from './announcements.ts'
 import type { Call } from './call.ts'
 import { connectionOf, type Edge, notesOf } from './edge.ts'
 import { isObject, member } from './envelope.ts'
-import { passEventStream } from './event-stream.ts'
+import { type Filter, passEventStream } from './event-stream.ts'
 import { readWhole } from './read-whole.ts'
 import { noteFailure, refusalMessage } from './refuse.ts'
 import { type LegacySession, showSession } from './session.ts'
@@ -54,10 +55,10 @@ export async function passAnswer(edge: Edge, call: Call, res: ServerResponse, re
 
 async function passStream(edge: Edge, call: Call, res: ServerResponse, response: RuntimeResponse): Promise<void> {
   const { owed } = notesOf(call)
-  const filters = filterOf(edge, call)
+  const filters = filterOf(edge, call, response)
   if (filters && isEncoded(response)) {
     response.body.destroy()
-    throw new GatewayError('runtime_invalid', { reason: 'an encoded list cannot be filtered' })
+    throw new GatewayError('runtime_invalid', { reason: 'an encoded answer cannot be looked at' })
   }
   const leave = edge.streams.enter(connectionOf(call).id)
   try {
@@ -68,7 +69,7 @@ async function passStream(edge: Edge, call: Call, res: ServerResponse, response:
       res,
       owed: owed.map(({ id }) => id),
       maxEventBytes: filters ? edge.deps.config.limits.responseBytes : watchedBytes,
-      rewrite: filters,
+      filter: filters,
       onResponse: (message) => {
         note(call, message)
         keepDiscovery(edge, call, message)
@@ -94,18 +95,23 @@ async function passStream(edge: Edge, call: Call, res: ServerResponse, response:
 /* A complete JSON answer, after what must not be in it was taken out. */
 function judged(edge: Edge, call: Call, response: RuntimeResponse, bytes: Buffer, message: Json): Buffer {
   keepDiscovery(edge, call, message)
-  const filter = filterOf(edge, call)
+  const filter = filterOf(edge, call, response)
   if (!filter) return bytes
-  if (isEncoded(response)) throw new GatewayError('runtime_invalid', { reason: 'an encoded list cannot be filtered' })
-  const filtered = filter(bytes.toString('utf8'))
+  if (isEncoded(response)) throw new GatewayError('runtime_invalid', { reason: 'an encoded answer cannot be looked at' })
+  const filtered = filter.rewrite(bytes.toString('utf8'))
   return filtered === undefined ? bytes : Buffer.from(filtered)
 }
 
-/* Where no policy speaks, answers pass byte for byte. A GET stream may replay the answer to any earlier request (TR-36), so there every list is looked at. */
-function filterOf(edge: Edge, call: Call): ((text: string) => string | undefined) | undefined {
+/* Where no policy speaks, answers pass byte for byte, but for what a runtime announces of itself. A GET stream may replay the answer to any earlier request (TR-36), so there every list is looked at. */
+function filterOf(edge: Edge, call: Call, response: RuntimeResponse): Filter | undefined {
+  const methods = notesOf(call).owed.map(({ method }) => method)
+  // No client survives a failure of these two, so what cannot be read passes: what it says of versions is enforced all the same.
+  if (isEncoded(response) && methods.some((method) => method === 'server/discover' || method === 'initialize')) return undefined
+  if (methods.includes('server/discover')) return { word: '"supportedVersions"', rewrite: (text) => announced(edge, text) }
+  if (methods.includes('initialize')) return { word: '"protocolVersion"', rewrite: (text) => agreed(call, text) }
   if (edge.server.policies.length === 0) return undefined
-  if (call.body && !notesOf(call).owed.some(({ method }) => method === 'tools/list')) return undefined
-  return (text) => filterToolList(edge, call, text)
+  if (call.body && !methods.includes('tools/list')) return undefined
+  return { word: '"tools"', rewrite: (text) => filterToolList(edge, call, text) }
 }
 
 function headersOf(edge: Edge, call: Call, res: ServerResponse, response: RuntimeResponse): PlainHeaders {

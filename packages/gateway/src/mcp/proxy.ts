@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { GatewayError } from '../errors/errors.ts'
 import type { Middleware } from '../http/middleware.ts'
 import { neverRefused } from '../lib/never-refused.ts'
+import { announcedResult } from './announcements.ts'
 import { askRuntime } from './ask-runtime.ts'
 import type { Call } from './call.ts'
 import { connectionOf, type Edge, notesOf } from './edge.ts'
@@ -51,5 +52,5 @@ function lastDiscovery(edge: Edge, call: Call, error: unknown) {
   if (result === undefined) return undefined
   noteFailure(call, error)
   delete call.event.rpcCode
-  return { jsonrpc: '2.0', id: owed.id, result }
+  return { jsonrpc: '2.0', id: owed.id, result: announcedResult(edge, result) }
 }
