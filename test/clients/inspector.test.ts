@@ -32,7 +32,7 @@ async function inspect(...args: string[]): Promise<Record<string, unknown>> {
     packageFile('@modelcontextprotocol/inspector/clients/launcher/build/index.js'),
     ['--cli', world.mcpUrl, ...args, '--callback-url', callbackUrl, '--format', 'json'],
     // Without a terminal it opens a browser only when told to.
-    { env: { ...browser.env, HOME: home, MCP_INSPECTOR_SECRET_STORE: 'file', MCP_AUTO_OPEN_ENABLED: 'true' }, timeoutMs: 80_000 },
+    { env: { ...browser.env, HOME: home, MCP_INSPECTOR_SECRET_STORE: 'file', MCP_AUTO_OPEN_ENABLED: 'true' }, timeoutMs: 110_000 },
   )
   if (code !== 0) throw new Error(`the Inspector ended with ${code}\n${stdout}\n${stderr}`)
   return (JSON.parse(stdout) as { result: Record<string, unknown> }).result
@@ -58,7 +58,7 @@ describe("PR-4 CR-2 TK-6: the MCP Inspector's command line", () => {
     expect(JSON.stringify(added)).toContain('seen by the inspector')
     await expectSignedIn(world, start, 'inspector')
     expect(await browser.visits()).toHaveLength(1)
-  }, 120_000)
+  }, 240_000)
 
   it('refreshes in a new process, without its user, when the stored access token is refused', async () => {
     await breakStoredToken()
@@ -67,5 +67,5 @@ describe("PR-4 CR-2 TK-6: the MCP Inspector's command line", () => {
     expect(JSON.stringify(listed)).toContain('seen by the inspector')
     await expectRefreshed(world, broken, 'inspector')
     expect(await browser.visits()).toHaveLength(1)
-  }, 90_000)
+  }, 120_000)
 })

@@ -6,36 +6,44 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
 import { expectRefreshed, expectSignedIn, now, revisionsOfCalls } from '../harness/client-life.ts'
 import { environment, packageFile } from '../harness/command.ts'
+import { type DocumentServer, startDocumentServer } from '../harness/document-server.ts'
 import { brokenToken } from '../harness/oauth-provider.ts'
 import { type OpenedBrowser, openedBrowser } from '../harness/opened-browser.ts'
+import { freePorts } from '../harness/ports.ts'
 import { startTodo, type TodoWorld } from '../harness/todo.ts'
 
+let documents: DocumentServer
 let world: TodoWorld
 let browser: OpenedBrowser
+let folder: string
 /** Where mcp-remote keeps what it knows. */
 let store: string
 beforeAll(async () => {
-  store = await mkdtemp(join(tmpdir(), 'emcy-mcp-remote-'))
+  folder = await mkdtemp(join(tmpdir(), 'emcy-mcp-remote-'))
+  store = join(folder, 'registered')
   browser = await openedBrowser('desktop')
-  world = await startTodo({ runtime: 'local', recorded: true })
+  documents = await startDocumentServer()
+  world = await startTodo({ runtime: 'local', recorded: true, caFile: documents.caFile })
 }, 60_000)
 afterAll(async () => {
   await world?.close()
+  await documents?.close()
   await browser?.close()
-  await rm(store, { recursive: true, force: true })
+  await rm(folder, { recursive: true, force: true })
 })
 
 /** A desktop app with mcp-remote as its server: a new process, spoken to over stdio. */
 async function desktopApp(...flags: string[]): Promise<Client> {
   const env = environment({ ...browser.env, MCP_REMOTE_CONFIG_DIR: store })
-  const args = [packageFile('mcp-remote/dist/proxy.js'), world.mcpUrl, ...flags]
+  // Its own 30 s for the user are few on a loaded machine.
+  const args = [packageFile('mcp-remote/dist/proxy.js'), world.mcpUrl, ...flags, '--auth-timeout', '100']
   const transport = new StdioClientTransport({ command: process.execPath, args, env, stderr: 'pipe' })
   let errors = ''
   transport.stderr?.on('data', (chunk) => {
     errors += chunk
   })
   const client = new Client({ name: 'desktop-app', version: '1.0.0' })
-  await client.connect(transport as never, { timeout: 60_000 }).catch((error) => {
+  await client.connect(transport as never, { timeout: 100_000 }).catch((error) => {
     throw new Error(`${error.message}\n${errors}`)
   })
   return client
@@ -66,7 +74,7 @@ describe('PR-4 CR-2 TK-6: mcp-remote between a desktop app and the gateway', () 
     await app.close()
     await expectSignedIn(world, start, 'desktop', { first: 'GET' })
     expect(await browser.visits()).toHaveLength(1)
-  }, 90_000)
+  }, 120_000)
 
   it.each([
     [['--protocol', 'legacy'], '2025-11-25'],
@@ -88,4 +96,24 @@ describe('PR-4 CR-2 TK-6: mcp-remote between a desktop app and the gateway', () 
     },
     90_000,
   )
+
+  it('CR-1: is known by its metadata document instead of a registration, and refreshes as such', async () => {
+    store = join(folder, 'by-document')
+    const [port = 0] = await freePorts(1)
+    const url = documents.publish('mcp-remote.json', { client_name: 'mcp-remote', redirect_uris: ['http://localhost:3334/oauth/callback'] })
+    const flags = [String(port), '--client-metadata-url', url]
+    const start = await now(world)
+    const app = await desktopApp(...flags)
+    expect(textOf(await app.callTool({ name: 'add_todo', arguments: { title: 'by a document' } }))).toContain('by a document')
+    await app.close()
+    await expectSignedIn(world, start, 'desktop', { first: 'GET', document: url })
+
+    await breakStoredToken()
+    const broken = await now(world)
+    const again = await desktopApp(...flags)
+    expect(textOf(await again.callTool({ name: 'list_todos', arguments: {} }))).toContain('by a document')
+    await again.close()
+    await expectRefreshed(world, broken, 'desktop')
+    expect(await browser.visits()).toHaveLength(2)
+  }, 120_000)
 })

@@ -33,18 +33,24 @@ const callers = (events: Record<string, unknown>[], tool: string) => [
  * this, so that a client which took a short cut passes for none.
  *
  * @param options.first the client's first request on the MCP endpoint, `POST` when left out
+ * @param options.document the client's metadata document, by which it is known instead of by a registration
  */
 export async function expectSignedIn(
   world: TodoWorld,
   from: Moment,
   user: string,
-  options: { first?: 'GET' | 'POST' | 'OPTIONS'; tool?: string } = {},
+  options: { first?: 'GET' | 'POST' | 'OPTIONS'; document?: string } = {},
 ): Promise<void> {
   const { seen, events } = await since(world, from)
-  expect(passed(seen, wayIn(options.first))).toEqual(wayIn(options.first))
+  const stations = wayIn(options.first, options.document === undefined)
+  expect(passed(seen, stations)).toEqual(stations)
+  if (options.document !== undefined) {
+    expect(seen.filter(({ url }) => url.pathname === '/register')).toEqual([])
+    expect(events).toContainEqual(expect.objectContaining({ event: 'authorization.token', clientId: options.document }))
+  }
   expect(grantTypes(events)).toEqual(['authorization_code'])
   expect(events).toContainEqual(expect.objectContaining({ event: 'authorization.consent', outcome: 'allow' }))
-  expect(callers(events, options.tool ?? 'add_todo')).toEqual([`${world.authorizationServerUrl}|${user}`])
+  expect(callers(events, 'add_todo')).toEqual([`${world.authorizationServerUrl}|${user}`])
 }
 
 /** The protocol revisions of the tool calls that the gateway has seen. */
@@ -54,10 +60,10 @@ export async function revisionsOfCalls(world: TodoWorld, from: Moment): Promise<
 }
 
 /** Holds what the gateway has seen of a client whose access token was broken to one silent refresh: no second registration, no page, one token request, then its answer as `user`. */
-export async function expectRefreshed(world: TodoWorld, from: Moment, user: string, options: { tool?: string } = {}): Promise<void> {
+export async function expectRefreshed(world: TodoWorld, from: Moment, user: string): Promise<void> {
   const { seen, events } = await since(world, from)
   expect(passed(seen, silentRefresh)).toEqual(silentRefresh)
   expect(seen.filter(({ url }) => ['/register', '/authorize', '/consent', '/callback'].includes(url.pathname))).toEqual([])
   expect(grantTypes(events)).toEqual(['refresh_token'])
-  expect(callers(events, options.tool ?? 'list_todos')).toEqual([`${world.authorizationServerUrl}|${user}`])
+  expect(callers(events, 'list_todos')).toEqual([`${world.authorizationServerUrl}|${user}`])
 }

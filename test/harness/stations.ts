@@ -12,12 +12,17 @@ export function passed(exchanges: SeenExchange[], stations: string[]): string[] 
   return found
 }
 
-/** How a client that knows nothing comes to its first answer, whoever it is. `first` is its first request on the MCP endpoint. */
-export const wayIn = (first: 'GET' | 'POST' | 'OPTIONS' = 'POST'): string[] => [
+/**
+ * How a client that knows nothing comes to its first answer, whoever it is.
+ *
+ * @param first its first request on the MCP endpoint
+ * @param registers false for a client that is known by its metadata document
+ */
+export const wayIn = (first: 'GET' | 'POST' | 'OPTIONS' = 'POST', registers = true): string[] => [
   ...(first === 'OPTIONS' ? ['OPTIONS /mcp 204', 'POST /mcp 401'] : [`${first} /mcp 401`]),
   'GET /.well-known/oauth-protected-resource/mcp 200',
   'GET /.well-known/oauth-authorization-server 200',
-  'POST /register 201',
+  ...(registers ? ['POST /register 201'] : []),
   'GET /authorize 303',
   'GET /consent 200',
   'GET /callback 303',
