@@ -14,9 +14,10 @@ function pass(req: IncomingMessage, res: ServerResponse, body: Buffer, left: num
     answer.on('error', () => res.destroy())
   })
   onward.on('error', (error: NodeJS.ErrnoException) => {
-    // Only a replica that has surely not seen the request is passed by; where it broke later, the caller must hear so.
+    // Only a replica that has surely not seen the request is passed by; where it broke later, the caller hears so as from any balancer.
     if (error.code === 'ECONNREFUSED' && left > 1) pass(req, res, body, left - 1)
-    else res.destroy()
+    else if (res.headersSent) res.destroy()
+    else res.writeHead(502).end()
   })
   res.on('close', () => onward.destroy())
   onward.end(body)

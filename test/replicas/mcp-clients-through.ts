@@ -66,8 +66,8 @@ async function sdkStory(
   const story: ClientStory = { name: client.name, user, isLegacySdk: user !== 'v2-modern', right: 0, failed: [], askedAgain: false, sessions: [], lastly: '' }
   const call = () => client.callTool('whoami').then(({ text, isError }) => (isError ? `error: ${text}` : text), String)
   for (let turn = 1; !over(); turn++) {
-    // Its token is over now and then, so that it refreshes also while something is down.
-    if (turn % 7 === 0) provider.breakAccessToken()
+    // Its token is over now and then, so that it refreshes also while the store is down. Not as a replica dies: a refresh that no OAuth server answers sends SDK v1 and v2 to sign in again.
+    if (turn % 9 === 8) provider.breakAccessToken()
     const said = await call()
     if (said === user) story.right++
     else story.failed.push(said)

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { CustomFetch } from 'openid-client'
 import { isLoopbackHost } from '../lib/loopback.ts'
+import { sendRefresh } from './send-refresh.ts'
 
 /** What the caller of one refresh adds to its request. */
 export interface RefreshOptions {
@@ -28,9 +29,9 @@ export const downstreamFetch: CustomFetch = async (url, options) => {
   const { protocol, hostname } = new URL(url)
   if (protocol !== 'https:' && !isLoopbackHost(hostname)) throw new TypeError('plain http to another machine')
   const refresh = refreshing.getStore()
-  refresh?.beforeSend?.()
-  const { signal = null, ...rest } = options
-  const response = await fetch(url, { ...rest, signal: refresh?.signal ?? signal } as RequestInit)
+  const response = refresh
+    ? await sendRefresh(url, options, refresh.signal ?? options.signal, refresh.beforeSend ?? (() => undefined))
+    : await fetch(url, options as RequestInit)
   const text = await readBounded(response)
   const isTokenAnswer = options.method === 'POST' && response.status === 200
   return isTokenAnswer ? conforming(text, response, refresh !== undefined) : rebuilt(response, text, response.status)
