@@ -209,7 +209,7 @@ function issue(
   now: number,
 ): Exchange {
   const accessTokens = [...connection.accessTokens.filter(({ expiresAt }) => now < expiresAt + clockSkewMs), access].slice(-maxAccessTokens)
-  const expiresAt = Math.max(connection.refresh?.expiresAt ?? 0, access.expiresAt)
+  const expiresAt = Math.max(connection.refresh?.expiresAt ?? 0, access.expiresAt + clockSkewMs)
   const others = Object.entries(connection.signedUntil ?? {}).filter(([, until]) => now < until)
   const next: Connection = { ...connection, accessTokens, expiresAt, signedUntil: { ...Object.fromEntries(others), [keyId]: expiresAt } }
   return { do: 'write', next, ttlMs: ttlOf(next, now), answer: { is: 'issued', connection: next, access, sealedAccess, sealedRefresh } }

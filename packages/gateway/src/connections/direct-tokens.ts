@@ -2,6 +2,7 @@ import type { Identity, ServerConfig } from '../config.ts'
 import type { Deps } from '../deps.ts'
 import { GatewayError } from '../errors/errors.ts'
 import { fingerprint } from '../keys/fingerprint.ts'
+import { clockSkewMs } from '../lib/clock-skew.ts'
 import { recordKey } from '../store/schema.ts'
 import { type AccessTokenEntry, type Connection, subjectKey } from './connection.ts'
 import { lifetimesOf, mintAccessToken } from './fresh-tokens.ts'
@@ -37,6 +38,8 @@ export async function issueDirectly(
   const id = newConnectionId(deps)
   const now = deps.clock()
   const { accessMs } = lifetimesOf(deps)
+  // As long as the token is accepted (access-token.ts).
+  const lifeMs = accessMs + clockSkewMs
   const opened: Connection = {
     v: 1,
     id,
@@ -51,13 +54,13 @@ export async function issueDirectly(
     provider: wanted.provider,
     createdAt: now,
     lastUsedAt: now,
-    expiresAt: now + accessMs,
+    expiresAt: now + lifeMs,
     code: undefined,
     usedCodeHash: undefined,
     accessTokens: [],
     refresh: undefined,
     obtainedBy: wanted.obtainedBy,
-    signedUntil: { [deps.keys.ids[0] as string]: now + accessMs },
+    signedUntil: { [deps.keys.ids[0] as string]: now + lifeMs },
   }
   const token = mintAccessToken(deps, opened, { generation: 1, scopes, now, jkt })
   const entry: AccessTokenEntry = {
@@ -69,7 +72,7 @@ export async function issueDirectly(
     ...(jkt !== undefined && { jkt }),
   }
   const connection: Connection = { ...opened, accessTokens: [entry] }
-  const isNew = await deps.store.compareAndSet(recordKey('connection', id), undefined, JSON.stringify(connection), accessMs)
+  const isNew = await deps.store.compareAndSet(recordKey('connection', id), undefined, JSON.stringify(connection), lifeMs)
   if (!isNew) throw new GatewayError('internal_error', { reason: `a connection ${id} exists already` })
   await Promise.all([indexInShard(deps, id), identity && indexBySubject(deps, subjectKey(identity), id)])
   const response: AccessTokenResponse = {

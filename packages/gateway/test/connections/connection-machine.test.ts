@@ -10,6 +10,7 @@ import {
   refresh,
   use,
 } from '../../src/connections/connection-machine.ts'
+import { clockSkewMs } from '../../src/lib/clock-skew.ts'
 import type { Change } from '../../src/store/records.ts'
 
 const lives = { accessMs: 600_000, refreshMs: 3_000_000, graceMs: 60_000 }
@@ -268,6 +269,6 @@ describe('the keys that signed the tokens of a connection', () => {
 
   it('count as long as the access token that lives longest', () => {
     const long = { ...lives, accessMs: 9_000_000 }
-    expect(written(redeem(pending, { ...redemption, lives: long }, t0)).signedUntil).toEqual({ key1: t0 + 9_000_000 })
+    expect(written(redeem(pending, { ...redemption, lives: long }, t0)).signedUntil).toEqual({ key1: t0 + 9_000_000 + clockSkewMs })
   })
 })
