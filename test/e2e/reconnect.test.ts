@@ -450,3 +450,20 @@ describe('EL-10: the requestState', () => {
     expect(await retry(tokens.access_token, requestState)).toMatchObject(refused)
   })
 })
+
+describe('a gateway below a path of its host app', () => {
+  it('has the page of its links there too', async () => {
+    const below = await startTodo({ runtime: 'local', host: 'prefix' })
+    try {
+      const tokens = await new ScriptedClient(below.issuer, below.mcpUrl).signIn('ann')
+      await below.forgetAuthorizations()
+      await below.advanceClock(301_000)
+      const link = await linkOf(below.mcpUrl, tokens.access_token)
+      expect(link.startsWith(`${below.issuer}/reconnect?link=`)).toBe(true)
+      expect((await follow(newBrowser(), link, 'ann')).text).toContain('You are signed in again')
+      expect(await callModern(below.mcpUrl, tokens.access_token)).toMatchObject({ resultType: 'complete' })
+    } finally {
+      await below.close()
+    }
+  }, 60_000)
+})

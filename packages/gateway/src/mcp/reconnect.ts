@@ -43,19 +43,26 @@ export async function askToReconnect(edge: Edge, call: Call, asking: Asking, gra
  * Waits, for a retry whose user agreed to open the link, until they have signed in; on any replica.
  *
  * @returns whether they have
- * @throws GatewayError `invalid_token` when the connection ended meanwhile
+ * @throws GatewayError `invalid_token` when the connection ended meanwhile; `too_many_streams` when as many of it wait, or stream, as may
  */
 export async function hasReconnected(edge: Edge, call: Call, res: ServerResponse): Promise<boolean> {
   const { deps } = edge
   const { id, grantKey } = connectionOf(call)
   if (notesOf(call).reply?.action !== 'accept' || grantKey === undefined) return false
-  const deadline = performance.now() + longestWaitMs
-  while (performance.now() < deadline && !res.destroyed) {
-    const { live } = await readState(deps, grantKey)
-    // Its token was checked before the wait.
-    if (!(await readConnection(deps, id))) throw new GatewayError('invalid_token', { reason: 'the connection ended while its user was asked to sign in' })
-    if (live) return true
-    await pause(lookEveryMs)
+  // A call that waits holds as much as an open stream does.
+  edge.streams.check(id)
+  const leave = edge.streams.enter(id)
+  try {
+    const deadline = performance.now() + longestWaitMs
+    while (performance.now() < deadline && !res.destroyed) {
+      const { live } = await readState(deps, grantKey)
+      // Its token was checked before the wait.
+      if (!(await readConnection(deps, id))) throw new GatewayError('invalid_token', { reason: 'the connection ended while its user was asked to sign in' })
+      if (live) return true
+      await pause(lookEveryMs)
+    }
+    return false
+  } finally {
+    leave()
   }
-  return false
 }

@@ -36,16 +36,17 @@ export function showSession(keys: Pick<KeyRing, 'sign'>, session: LegacySession,
 /**
  * The session behind the id that a client sent.
  *
+ * @returns undefined for a session of the gateway's own that was given to somebody else: it stands for nothing at any runtime, and a client that registered anew must not stumble over it
  * @throws GatewayError `session_ended` for one that was not given to this user, client and server: as if it had ended, so that nobody learns which ids exist
  */
-export function findSession(keys: Pick<KeyRing, 'verify'>, text: string, server: ServerConfig, connection: Connection): LegacySession {
+export function findSession(keys: Pick<KeyRing, 'verify'>, text: string, server: ServerConfig, connection: Connection): LegacySession | undefined {
   const match = shown.exec(text)
   if (!match) throw new GatewayError('session_ended', { reason: 'not a session id of this gateway' })
   const [, id, affinity, mark, mac] = match as unknown as [string, string, string | undefined, 'url' | 'own' | undefined, string]
   const session = { id, affinity, mark }
-  if (!keys.verify(bound(session, server, connection), purpose, mac))
-    throw new GatewayError('session_ended', { reason: 'the session id was given to somebody else' })
-  return session
+  if (keys.verify(bound(session, server, connection), purpose, mac)) return session
+  if (mark === 'own') return undefined
+  throw new GatewayError('session_ended', { reason: 'the session id was given to somebody else' })
 }
 
 /* Not the connection's id: a user who signs in again with the same client keeps the session. */

@@ -5,7 +5,7 @@ import type { Store } from '../../src/store/store.ts'
 import { gatewayClient, signIn } from '../grants/given.ts'
 import { type Oidc, startOidc } from '../grants/oidc.ts'
 import { answerResult, type HttpListener, startHttpListener } from '../runtime/http-listener.ts'
-import { type Connected, call, meta, mirrored, rpc, startWorld, type World } from './given.ts'
+import { type Connected, call, meta, mirrored, rpc, startWorld, type World, type WorldOptions } from './given.ts'
 
 let oidc: Oidc
 let runtime: HttpListener
@@ -27,8 +27,8 @@ const ours = 'ai.emcy/reconnect'
 const linkPattern = /^https:\/\/mcp\.example\.com\/reconnect\?link=[\w-]{100,400}$/
 
 /** A user whose access token at the provider is over, without a refresh token: the next call finds the grant dead. */
-async function withDeadGrant(server: Partial<ServerOptions> = {}): Promise<{ world: World; user: Connected }> {
-  const world = await startWorld({ runtime: runtime.url, issuer: oidc.issuer, server, around: watching })
+async function withDeadGrant(server: Partial<ServerOptions> = {}, gateway: WorldOptions['gateway'] = {}): Promise<{ world: World; user: Connected }> {
+  const world = await startWorld({ runtime: runtime.url, issuer: oidc.issuer, server, gateway, around: watching })
   worlds.push(world)
   const user = await world.connect('ann', { tokens: { accessToken: 'over', expiresIn: 60 } })
   world.time.ahead = 61_000
@@ -231,6 +231,17 @@ describe('EL-9 EL-10 EL-11: the retry', () => {
     expect(urlOf(third)).not.toBe(urlOf(first))
   }, 60_000)
 
+  it('counts as an open stream while it waits: beyond the bound a call is refused at once', async () => {
+    const { world, user } = await withDeadGrant({}, { limits: { streamsPerConnection: 1 } })
+    const { requestState } = (await askTodos(world, user)).json.result
+    const isWaiting = connectionRead(2)
+    const waiting = askTodos(world, user, accepted(requestState))
+    await isWaiting
+    expect((await askTodos(world, user, accepted(requestState))).json.result).toMatchObject({ isError: true, _meta: { 'ai.emcy/error': 'too_many_streams' } })
+    await reconnect(world, user)
+    expect((await waiting).json.result).toEqual({ content: [] })
+  })
+
   it('is let go by a client that leaves, and the runtime hears nothing', async () => {
     const { world, user } = await withDeadGrant()
     const { requestState } = (await askTodos(world, user)).json.result
@@ -272,8 +283,12 @@ describe('TR-45: a legacy session remembers what its initialize said', () => {
     expect((await world.ask(user.token, undefined, headers, 'GET')).status).toBeLessThan(400)
     expect(runtime.seen.slice(1).map(({ req }) => req.headers['mcp-session-id'])).toEqual(['r.1', 'r.1'])
     // Neither taken off nor put on by hand.
-    for (const forged of [session.replace('url~', ''), session.replace('url~', 'own~')]) {
-      expect((await world.ask(user.token, call(), { ...headers, 'mcp-session-id': forged })).status).toBe(404)
+    expect((await world.ask(user.token, call(), { ...headers, 'mcp-session-id': session.replace('url~', '') })).status).toBe(404)
+    const bob = await world.connect('bob')
+    for (const forged of [session.replace('url~', 'own~'), `${'a'.repeat(24)}.own~${'b'.repeat(22)}`]) {
+      // A session of our own is nothing to any runtime: who has none of that name has no session.
+      expect((await world.ask(bob.token, call(), { ...headers, 'mcp-session-id': forged })).status).toBe(200)
+      expect(runtime.seen.at(-1)?.req.headers).not.toHaveProperty('mcp-session-id')
     }
   })
 
@@ -301,8 +316,13 @@ describe('TR-45: a legacy session remembers what its initialize said', () => {
     expect((await world.ask(user.token, call(), headers)).json.error.code).toBe(-32042)
     expect(runtime.seen.map(({ req }) => req.headers['mcp-session-id'])).toEqual([undefined, undefined])
     expect((await world.ask(user.token, undefined, headers, 'DELETE')).status).toBe(405)
-    const bob = await world.connect('bob')
-    expect((await world.ask(bob.token, call(), headers)).status).toBe(404)
+    // Somebody else, or the same user with a client that registered anew: no session, and nothing that was declared in it.
+    const other = await world.connect('ann', { clientId: 'client-2', tokens: { accessToken: 'good', expiresIn: 3600 } })
+    expect((await world.ask(other.token, call(), headers)).json.result).toEqual({ content: [] })
+    world.time.ahead = 3_601_000
+    expect(
+      (await world.ask((await world.connect('ann', { clientId: 'client-3', tokens: { accessToken: 'over', expiresIn: 0 } })).token, call(), headers)).status,
+    ).toBe(401)
   })
 
   it('an initialize that the runtime refuses without a token ends the connection, so that the client authorizes anew', async () => {
