@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { callbackOf, type Page } from '../harness/browser.ts'
 import { type DocumentServer, startDocumentServer } from '../harness/document-server.ts'
-import { nativeClientMetadata } from '../harness/oauth-provider.ts'
+import { nativeClientMetadata, nativeRedirectUri } from '../harness/oauth-provider.ts'
 import { pkce, ScriptedClient } from '../harness/scripted-client.ts'
 import { startTodo, type TodoWorld } from '../harness/todo.ts'
 import { connects } from '../harness/victim.ts'
@@ -71,11 +71,13 @@ describe('AZ-5 AZ-6: a client that an attacker registered, in the browser of a u
 
   it('gets an error and no code where it asks that nothing be asked (prompt=none)', async () => {
     const victim = await newVictim('bea')
-    const attacker = await registerEvil()
-    const page = await opens(victim, attacker.authorizeUrl(pkce().challenge, { redirect_uri: evil, prompt: 'none', state: 's' }))
-    const { error_description: _, ...answer } = Object.fromEntries(callbackOf(page))
+    const attacker = await registerEvil({ application_type: undefined, redirect_uris: [evil, nativeRedirectUri] })
+    const link = (members: Record<string, string> = {}) => attacker.authorizeUrl(pkce().challenge, { prompt: 'none', state: 's', ...members })
+    // A stranger's site gets not even the error unasked (RFC 9700 §4.11.2).
+    const page = await opens(victim, link({ redirect_uri: evil }))
+    expect([page.status, page.redirect, page.trail.length]).toEqual([400, undefined, 1])
+    const { error_description: _, ...answer } = Object.fromEntries(callbackOf(await victim.browser.open(link())))
     expect(answer).toEqual({ error: 'consent_required', state: 's', iss: world.issuer })
-    expect(page.trail.map((url) => url.origin)).toEqual([world.issuer])
   })
 
   it("would have met no other question: the provider lets the user through. A denial there is the end of the attacker's request", async () => {

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import * as oauth from 'oauth4webapi'
 import { type AuthorizationServer, startAuthorizationServer } from '../../examples/todo/authorization-server.ts'
 import { callbackOf, type Page } from '../harness/browser.ts'
 import { atCallback, atLogin } from '../harness/legs.ts'
@@ -120,6 +121,23 @@ describe('AZ-14 TK-15: iss stands on every answer to a client', () => {
       const refusal = new URLSearchParams({ error: said, state: callback.searchParams.get('state') ?? '', iss: world.authorizationServerUrl })
       expectError(await client.browser.open(`${callback.origin}${callback.pathname}?${refusal}`), error)
     }
+  })
+})
+
+describe('AZ-14 TK-14 TK-15: a client that knows two authorization servers, one of them the attacker’s', () => {
+  it.each(['allow', 'deny'] as const)('a strict one throws an answer of the gateway away that it waited for from the other (%s)', async (consent) => {
+    const attackers: oauth.AuthorizationServer = { issuer: 'https://evil.example', token_endpoint: 'https://evil.example/token' }
+    const ours: oauth.AuthorizationServer = { issuer: world.issuer, authorization_response_iss_parameter_supported: true }
+    // The attacker's server gave the client an id of the gateway as its own, and sends the user on with the client's own state and challenge.
+    const client = await clientAt()
+    const state = oauth.generateRandomState()
+    const page = await client.browser.authorize(client.authorizeUrl(pkce().challenge, { state }), { user: 'ann', consent })
+    const answer = page.redirect as URL
+    expect(answer.searchParams.has(consent === 'allow' ? 'code' : 'error')).toBe(true)
+    expect(() => oauth.validateAuthResponse(attackers, { client_id: client.clientId }, answer, state)).toThrow(/"iss"/)
+    const read = () => oauth.validateAuthResponse(ours, { client_id: client.clientId }, answer, state)
+    if (consent === 'allow') expect(read().get('code')).toMatch(/^emcy_ac_/)
+    else expect(read).toThrow(oauth.AuthorizationResponseError)
   })
 })
 

@@ -7,6 +7,7 @@ import { errorResponse, type ResponseTarget } from './authorization-response.ts'
 import { type ExpectedUser, expectedUser, hostIdentity } from './expected-user.ts'
 import { finish } from './finish.ts'
 import type { FrontDeps } from './front-deps.ts'
+import { sendRefusal } from './notices.ts'
 import { readAuthorizationParams } from './parameters.ts'
 import { beginPending, newPendingId, type PendingRequest, savePending } from './pending.ts'
 import { isApproved, withRefusedScopes } from './remembered.ts'
@@ -15,6 +16,7 @@ import { type ClientRequest, requestedRedirectUri, requestOfClient } from './req
 import { sendOn } from './send-on.ts'
 import { startDownstream } from './start-downstream.ts'
 import { setTransactionCookie } from './transaction-cookies.ts'
+import { isTrustedTarget } from './trusted-target.ts'
 
 /** An authorization request whose every check has passed, and who is expected to answer it. */
 interface Begun {
@@ -26,7 +28,7 @@ interface Begun {
 
 /**
  * GET and POST /authorize. Until client and redirect URI are known to be good, a failure is a page of ours (AZ-3: it is thrown from here); after that it goes to the
- * client by redirect. Each request makes a transaction of its own, so fetching the same URL twice costs nothing (clients.md line 15).
+ * client by redirect, or by a link that the user may take, where nobody vouches for the client. Each request makes a transaction of its own, so fetching the same URL twice costs nothing (clients.md line 15).
  */
 export async function authorize(deps: FrontDeps, req: IncomingMessage, res: ServerResponse, requestId: string): Promise<void> {
   const asked = await requestOfClient(deps, await readAuthorizationParams(req, deps.config))
@@ -37,7 +39,9 @@ export async function authorize(deps: FrontDeps, req: IncomingMessage, res: Serv
     sendOn(res, deps.config, target, await nextStop(deps, res, begun, requestId))
   } catch (error) {
     logRefusal(deps, client, error, requestId)
-    sendOn(res, deps.config, target, errorResponse(deps.config, target, error, requestId))
+    const goOn = errorResponse(deps.config, target, error, requestId)
+    if (isTrustedTarget(deps.config, client, target.redirectUri)) sendOn(res, deps.config, target, goOn)
+    else sendRefusal(res, deps.config, target, { error, goOn, requestId })
   }
 }
 

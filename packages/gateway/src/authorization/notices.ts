@@ -5,7 +5,7 @@ import { GatewayError } from '../errors/errors.ts'
 import { OAuthError } from '../errors/oauth-error.ts'
 import { goOnPage, type Message, messagePage } from '../pages/message-page.ts'
 import { hostOf, looksOf } from '../visitor/looks.ts'
-import { formFields } from './authorization-response.ts'
+import { formFields, type ResponseTarget } from './authorization-response.ts'
 import { sendFlowPage } from './flow-page.ts'
 import type { Pending } from './pending.ts'
 import { sendFormPost } from './send-on.ts'
@@ -79,6 +79,26 @@ export function sendGoOn(res: ServerResponse, config: PageConfig, { request, dec
   if (sendFormPost(res, config, request, href)) return
   const words = decision === 'deny' ? { title: 'Denied', label: 'Return to the app' } : { title: 'Continuing…', label: 'Continue' }
   sendFlowPage(res, 200, goOnPage(looksOf(config), hostOf(config), { href, ...words }))
+}
+
+/**
+ * The page of a request that cannot be granted, where nobody vouches for its client: the error is told here, and the way back is taken by hand (RFC 9700 §4.11.2). What goes to the client by
+ * a form has no link.
+ *
+ * @param refused `goOn`: the error response
+ */
+export function sendRefusal(
+  res: ServerResponse,
+  config: PageConfig,
+  target: ResponseTarget,
+  refused: { error: unknown; goOn: string; requestId: string },
+): void {
+  const { status, headers, text, ...message } = errorMessage(refused.error, refused.requestId)
+  const { host } = new URL(target.redirectUri)
+  const isForm = formFields(target, refused.goOn) !== undefined
+  const more = isForm ? {} : { link: { href: refused.goOn, label: `Return to ${host}` } }
+  const where = `It would have the answer at ${host}, a site that nobody here has checked.`
+  sendFlowPage(res, status, messagePage(looksOf(config), hostOf(config), { ...message, text: [...text, where], ...more }), headers)
 }
 
 /** Answers with a page for an error that must not, or cannot, go to the client by redirect (AZ-3). */
