@@ -215,12 +215,10 @@ const noTasks = 'Not built: task methods pass to the runtime under the same toke
 
 /** Rows that no test cites, each with its reason. */
 export const gaps: Record<string, string> = {
-  'TR-34': runtimes,
+  'TR-34': `${runtimes} What it asks of a client itself stands inside of results (EL-1). A modern runtime that sends requests is let through, as streams are not held back to look at them.`,
   'TR-40': 'Not built: there are rules for tools and none for resources, so subscriptions are not narrowed.',
-  'TR-47': 'Not offered: every path but the endpoint’s goes to the host app.',
   'JR-1': 'No method table: rules speak of tools, other methods pass to the runtime.',
   'JR-13': 'No cache of lists: only `server/discover` is kept, for when the runtime is down.',
-  'JR-17': 'Own keys start with `ai.emcy/`; no test looks at that alone.',
   'JR-20': 'Names are compared as they are; several runtimes behind one endpoint are replicas, never merged.',
   'TS-1': noTasks,
   'TS-2': noTasks,

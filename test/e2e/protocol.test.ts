@@ -159,3 +159,16 @@ describe('BC-15 TR-42 TR-43: legacy sessions', () => {
     expect(runtime.requests).toHaveLength(0)
   })
 })
+
+describe('TR-47: the HTTP+SSE transport of 2024', () => {
+  it('is not offered: neither its stream nor its second path is the gateway’s, and nothing of them reaches the runtime', async () => {
+    const headers = { authorization: `Bearer ${token}`, accept: 'text/event-stream' }
+    for (const path of ['/sse', '/messages', '/mcp/sse', '/mcp/messages']) {
+      for (const method of ['GET', 'POST']) {
+        const answer = await fetch(`${world.issuer}${path}`, { method, headers })
+        expect([path, method, answer.status]).toEqual([path, method, 404])
+      }
+    }
+    expect(runtime.requests).toHaveLength(0)
+  })
+})

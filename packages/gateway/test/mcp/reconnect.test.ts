@@ -207,6 +207,15 @@ describe('EL-9 EL-10 EL-11: the retry', () => {
     expect([answer.status, answer.json.error]).toMatchObject([200, { code: -31001, message: expect.stringContaining('/reconnect?link=') }])
   })
 
+  it('JR-17: declined, it gets a result whose own _meta keys stand under our own prefix', async () => {
+    const { world, user } = await withDeadGrant()
+    const { requestState } = (await askTodos(world, user)).json.result
+    const { result } = (await askTodos(world, user, accepted(requestState).replace('accept', 'decline'))).json
+    expect(result).toMatchObject({ resultType: 'complete', isError: true, content: [{ type: 'text' }] })
+    const keys = Object.keys(result._meta)
+    expect([keys.length, keys.filter((key) => !key.startsWith('ai.emcy/'))]).toEqual([2, []])
+  })
+
   it('waits for its user', async () => {
     const { world, user } = await withDeadGrant()
     const { requestState } = (await askTodos(world, user)).json.result
