@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { subjectKey } from '../connections/connection.ts'
 import type { Deps } from '../deps.ts'
+import { accountName } from '../visitor/account-name.ts'
 import { rememberedUsers } from '../visitor/identity-cookie.ts'
 
 /** Who looks at the account page. */
@@ -29,13 +30,13 @@ export async function accountUser(deps: Pick<Deps, 'config' | 'keys' | 'clock'>,
     for (const { issuer, sub } of rememberedUsers(deps, req)) if (sub === user.sub) issuers.add(issuer)
     return describe(
       [...issuers].map((issuer) => subjectKey({ issuer, sub: user.sub })),
-      [user.name ?? user.sub],
+      [accountName(user)],
       false,
     )
   }
   const users = rememberedUsers(deps, req)
   if (users.length === 0) return undefined
-  const names = [...new Set(users.map((user) => user.name ?? user.sub))]
+  const names = [...new Set(users.map(accountName))]
   return describe(
     users.map(({ issuer, sub }) => subjectKey({ issuer, sub })),
     names,

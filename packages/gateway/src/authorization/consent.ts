@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { readForm } from '../http/body.ts'
 import { parseParams } from '../http/params.ts'
 import { queryOf } from '../http/route.ts'
+import { accountName } from '../visitor/account-name.ts'
 import { formToken, isFormToken, isOwnForm } from '../visitor/form-guard.ts'
 import { clientLogoUrl } from './client-logo.ts'
 import { consentPage } from './consent-page.ts'
@@ -28,7 +29,7 @@ export async function showConsent(deps: FrontDeps, req: IncomingMessage, res: Se
     client,
     server,
     request: pending.request,
-    account: user && (user.name ?? user.sub),
+    account: user && accountName(user),
     confirms: signedIn !== undefined,
     logo: clientLogoUrl(deps, name, client),
     action: deps.config.issuer + deps.config.endpoints.consent,

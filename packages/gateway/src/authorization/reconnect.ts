@@ -12,6 +12,7 @@ import { queryOf } from '../http/route.ts'
 import { withIncluded } from '../lib/scope-hierarchy.ts'
 import { goOnPage } from '../pages/message-page.ts'
 import { say } from '../pages/words.ts'
+import { accountName } from '../visitor/account-name.ts'
 import { formToken, isFormToken, isOwnForm } from '../visitor/form-guard.ts'
 import { hostOf, looksOf } from '../visitor/looks.ts'
 import { expectedUser } from './expected-user.ts'
@@ -127,7 +128,7 @@ async function ownAccount(deps: FrontDeps, req: IncomingMessage, { connection }:
   const user = server && (await expectedUser(deps, req, server))
   const { identity } = connection
   const isSame = user?.source === 'host' ? user.sub === identity.sub : user?.subject === subjectKey(identity)
-  return isSame ? (identity.name ?? identity.sub) : undefined
+  return isSame ? accountName(identity) : undefined
 }
 
 /** No wider than what there was: the connection's scopes, and for a shared grant what it had for the user's other connections. */
