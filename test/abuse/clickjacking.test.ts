@@ -2,8 +2,9 @@ import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { type Browser as Chromium, chromium, type Frame } from 'playwright-core'
+import type { Browser as Chromium, Frame } from 'playwright-core'
 import { Browser, type Page } from '../harness/browser.ts'
+import { launchChromium } from '../harness/chromium.ts'
 import { atCallback, atConsent } from '../harness/legs.ts'
 import { nativeRedirectUri } from '../harness/oauth-provider.ts'
 import { linkOf } from '../harness/reconnect.ts'
@@ -23,8 +24,7 @@ beforeAll(async () => {
   world = await startTodo({ runtime: 'local' })
   site = createServer((_req, res) => res.writeHead(200, { 'content-type': 'text/html' }).end(attack))
   await once(site.listen(0, '127.0.0.1'), 'listening')
-  const args = ['--disable-quic', '--disable-background-networking', '--disable-component-update', '--disable-sync']
-  chrome = await chromium.launch({ executablePath: '/usr/bin/chromium', args })
+  chrome = await launchChromium()
 }, 90_000)
 afterAll(async () => {
   await chrome?.close()

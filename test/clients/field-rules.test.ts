@@ -4,9 +4,9 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { decodeJwt } from 'jose'
-import { chromium } from 'playwright-core'
 import { bareRequest } from '../harness/bare-request.ts'
 import { Browser, callbackOf } from '../harness/browser.ts'
+import { launchChromium } from '../harness/chromium.ts'
 import { gathered } from '../harness/gathered.ts'
 import { clientV1, clientV2, signIn } from '../harness/mcp-clients.ts'
 import { nativeClientMetadata, nativeRedirectUri, TestOAuthProvider } from '../harness/oauth-provider.ts'
@@ -294,7 +294,7 @@ describe('What makes all clients work: authorization', () => {
     })
     await once(callback.listen(0, '127.0.0.1'), 'listening')
     const redirectUri = `http://127.0.0.1:${(callback.address() as AddressInfo).port}/callback`
-    const chrome = await chromium.launch({ executablePath: '/usr/bin/chromium' })
+    const chrome = await launchChromium()
     try {
       const client = await registered({ ...nativeClientMetadata, redirect_uris: [redirectUri] })
       const page = await chrome.newPage()

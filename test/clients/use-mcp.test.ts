@@ -4,7 +4,8 @@ import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { build } from 'esbuild'
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
+import { launchChromium } from '../harness/chromium.ts'
 import { expectRefreshed, expectSignedIn, now } from '../harness/client-life.ts'
 import { brokenToken } from '../harness/oauth-provider.ts'
 import { startTodo, type TodoWorld } from '../harness/todo.ts'
@@ -41,8 +42,7 @@ beforeAll(async () => {
   await once(app.listen(0, '127.0.0.1'), 'listening')
   origin = `http://127.0.0.1:${(app.address() as AddressInfo).port}`
   world = await startTodo({ runtime: 'local', recorded: true, server: { origins: [origin] } })
-  const args = ['--disable-quic', '--disable-background-networking', '--disable-component-update', '--disable-sync']
-  browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args })
+  browser = await launchChromium()
   context = await browser.newContext()
   context.setDefaultTimeout(45_000)
 }, 90_000)

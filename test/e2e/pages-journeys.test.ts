@@ -1,20 +1,16 @@
 import { once } from 'node:events'
-import { mkdir } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import { desktop, launchChromium, phone, screenshotFolder } from '../harness/chromium.ts'
 import { contrasts } from '../harness/legibility.ts'
 import { picture } from '../harness/picture.ts'
 import { pkce, rpc, ScriptedClient } from '../harness/scripted-client.ts'
 import { startTodo, type TodoWorld } from '../harness/todo.ts'
 
-const screenshots = fileURLToPath(new URL('../../.cache/screenshots/', import.meta.url))
-const phone: BrowserContextOptions = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true }
-const desktop: BrowserContextOptions = { viewport: { width: 1280, height: 900 } }
-
+let screenshots: string
 let world: TodoWorld
 let browser: Browser
 /** A web app whose metadata document, logo and callback stand at one origin. */
@@ -23,7 +19,7 @@ let origin: string
 let posts: URLSearchParams[]
 
 beforeAll(async () => {
-  await mkdir(screenshots, { recursive: true })
+  screenshots = await screenshotFolder()
   posts = []
   app = createServer(async (req, res) => {
     if (req.url === '/client.json') return res.writeHead(200, { 'content-type': 'application/json' }).end(document())
@@ -47,8 +43,7 @@ beforeAll(async () => {
     },
     server: { requiredScopes: ['todos.read'] },
   })
-  const args = ['--disable-quic', '--disable-background-networking', '--disable-component-update', '--disable-sync']
-  browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args })
+  browser = await launchChromium()
 }, 90_000)
 afterAll(async () => {
   await browser?.close()

@@ -1,19 +1,15 @@
 import { once } from 'node:events'
-import { mkdir } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import { desktop, launchChromium, phone, screenshotFolder } from '../harness/chromium.ts'
 import { callModern, linkOf } from '../harness/reconnect.ts'
 import { pkce, ScriptedClient } from '../harness/scripted-client.ts'
 import { startTodo, type TodoWorld } from '../harness/todo.ts'
 
-const screenshots = fileURLToPath(new URL('../../.cache/screenshots/', import.meta.url))
-const phone: BrowserContextOptions = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true }
-const desktop: BrowserContextOptions = { viewport: { width: 1280, height: 900 } }
-
+let screenshots: string
 let world: TodoWorld
 let browser: Browser
 /** Listens where the client's callback is, as a native app does; `callback` resolves with the next request. */
@@ -21,13 +17,12 @@ let app: Server
 let redirectUri: string
 
 beforeAll(async () => {
-  await mkdir(screenshots, { recursive: true })
+  screenshots = await screenshotFolder()
   app = createServer((_req, res) => res.writeHead(200, { 'content-type': 'text/html' }).end('<p>Back in the app</p>'))
   await once(app.listen(0, '127.0.0.1'), 'listening')
   redirectUri = `http://127.0.0.1:${(app.address() as AddressInfo).port}/callback`
   world = await startTodo({ runtime: 'local' })
-  const args = ['--disable-quic', '--disable-background-networking', '--disable-component-update', '--disable-sync']
-  browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args })
+  browser = await launchChromium()
 }, 90_000)
 afterAll(async () => {
   await browser?.close()
