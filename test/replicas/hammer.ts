@@ -2,6 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { type ClientTokens, HammeredConnection, type Place } from './hammered-connection.ts'
 import { emptyTally, type Tally } from './tally.ts'
+import { watchMachine } from './timed-request.ts'
 
 /** What the test asks of this process. */
 export type Order = { do: 'begin'; place: Place; connections: ClientTokens[]; callsPerSecond: number } | { do: 'end' }
@@ -86,6 +87,7 @@ process.on('message', async (order: Order) => {
     return new HammeredConnection(order.place, { ...tokens, refreshAt })
   })
   const tally = emptyTally()
+  void watchMachine(order.place.control)
   await load(connections, order.callsPerSecond, tally)
   const report: Report = { tally: structuredClone(tally), lost: await findLost(connections, tally) }
   // What was seen at the end counts too, but for the answers of those that are lost: these were heard already.

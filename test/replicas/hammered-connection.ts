@@ -16,6 +16,8 @@ export interface Place {
   gateways: string[]
   /** The MCP server's resource identifier. */
   resource: string
+  /** A server that answers strangers at once. */
+  control: string
   /** How long clients use an access token; as long as it lasts when left out. */
   refreshAfterSeconds?: number
 }
@@ -72,7 +74,7 @@ export class HammeredConnection {
     if (!last) return false
     // One successor for all who present one token.
     if (new Set(issued.map(({ refresh_token }) => refresh_token)).size > 1)
-      tally.wrong.push({ user: this.tokens.user, gateway: first, at: Date.now(), ms: 0, what: 'two successors of one refresh token' })
+      tally.wrong.push({ user: this.tokens.user, gateway: first, at: Date.now(), until: Date.now(), ms: 0, what: 'two successors of one refresh token' })
     const seconds = Math.min(last.expires_in, this.place.refreshAfterSeconds ?? last.expires_in)
     const { access_token: accessToken, refresh_token: refreshToken } = last
     Object.assign(this.tokens, { accessToken, refreshToken, refreshAt: last.receivedAt + seconds * 1000 })

@@ -76,12 +76,12 @@ describe.each(['redis', 'postgres'] as const)('two replicas on %s', (kind) => {
 })
 
 /** A connection that broke because its replica died, or that was refused while it was gone. */
-function isOfDeath({ gateway, at, ms }: Incident, gone: { from: number; to: number }[]): boolean {
-  return gateway === 1 && gone.some(({ from, to }) => at + ms >= from - 500 && at <= to + 500)
+function isOfDeath({ gateway, at, until }: Incident, gone: { from: number; to: number }[]): boolean {
+  return gateway === 1 && gone.some(({ from, to }) => until >= from && at <= to + 500)
 }
 
-function waitedForTheDead({ at, ms, what }: Incident, gone: { from: number }[]): boolean {
-  return ms <= longestWaitMs && /^(right|unreachable -31003)/.test(what) && gone.some(({ from }) => at + ms >= from && at <= from + leaseMs)
+function waitedForTheDead({ at, until, ms, what }: Incident, gone: { from: number }[]): boolean {
+  return ms <= longestWaitMs && /^(right|unreachable -31003)/.test(what) && gone.some(({ from }) => until >= from && at <= from + leaseMs)
 }
 
 function expectUnharmed(story: ClientStory): void {

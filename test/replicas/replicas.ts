@@ -39,6 +39,7 @@ export interface Replicas {
   /** Public URL, at the balancer. */
   issuer: string
   mcpUrl: string
+  runtimeUrl: string
   store: TestServer
   storeUrl: string
   gateways: [Replica, Replica]
@@ -97,6 +98,7 @@ export async function startReplicas(
   return {
     issuer,
     mcpUrl: `${issuer}/mcp`,
+    runtimeUrl: `${at(runtimePort)}/mcp`,
     store,
     storeUrl: stores[kind].url(store.port),
     gateways,

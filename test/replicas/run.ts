@@ -20,7 +20,12 @@ export async function hammer(
   try {
     await once(child, 'message')
     const { refreshAfterSeconds } = options
-    const place = { gateways: world.gateways.map(({ url }) => url), resource: world.mcpUrl, ...(refreshAfterSeconds !== undefined && { refreshAfterSeconds }) }
+    const place = {
+      gateways: world.gateways.map(({ url }) => url),
+      resource: world.mcpUrl,
+      control: world.runtimeUrl,
+      ...(refreshAfterSeconds !== undefined && { refreshAfterSeconds }),
+    }
     const say = (order: Order) => child.send(order)
     const reported = once(child, 'message') as Promise<[{ report: Report }]>
     const died = once(child, 'exit').then(([code]) => Promise.reject(new Error(`the process of the clients ended with ${code}`)))

@@ -7,7 +7,9 @@ export interface Incident {
   gateway: number
   /** When the request was sent, milliseconds since the epoch. */
   at: number
-  /** Without what this process stood still meanwhile. */
+  /** When it ended, so too. */
+  until: number
+  /** Without what this process stood still meanwhile, and what a starved machine took. */
   ms: number
   what: string
 }
@@ -51,7 +53,7 @@ export function note(
 ): Verdict {
   const ms = Math.max(0, Math.round(outcome.ms - outcome.standstillMs))
   const verdict = outcome.is === 'broken' ? outcome.code : judge(outcome)
-  const incident = { ...sent, ms, what: verdict }
+  const incident = { ...sent, until: Date.now(), ms, what: verdict }
   tally.longestMs = Math.max(tally.longestMs, ms)
   if (ms > deadlineMs) tally.slow.push(incident)
   if (outcome.is === 'broken') {
