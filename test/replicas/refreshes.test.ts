@@ -36,23 +36,6 @@ describe.each(['redis', 'postgres'] as const)('two replicas on %s', (kind) => {
       `two replicas on ${kind}, standstills: ${tally.calls} calls, ${tally.right} right, ${tally.refreshes} refreshes by clients (${tally.parallelRefreshes} of them in parallel), ` +
         `${refreshes} downstream refreshes, ${counts.reuses.length} reuses, ${tally.unreachable.length} "unreachable", ${tally.expired.length} expired meanwhile, longest answer ${tally.longestMs} ms, ${lost.length} connections lost`,
     )
-    console.log(
-      JSON.stringify(
-        {
-          lost: lost.slice(0, 8),
-          wrong: tally.wrong.slice(0, 8),
-          un: tally.unreachable.slice(0, 12),
-          broken: tally.broken.slice(0, 5),
-          refusals: counts.refusals.slice(0, 9),
-          warn: world.gateways
-            .flatMap((g) => g.events())
-            .filter((e) => String(e.event).startsWith('grant.') && e.event !== 'grant.refreshed')
-            .slice(0, 20),
-        },
-        null,
-        1,
-      ),
-    )
     expect(counts.reuses).toEqual([])
     const ends = world.gateways
       .flatMap((gateway) => gateway.events())
