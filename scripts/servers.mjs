@@ -26,10 +26,14 @@ const requirements = ['packages/gateway/test/servers/requirements.txt', 'test/py
  * @throws when something is missing and cannot be installed: a test that silently skips its server proves nothing
  */
 export async function ensureServers() {
-  await ensureDebianPackages(Object.keys(packages).filter((name) => !packages[name]()))
+  const debian = ensureDebianPackages(Object.keys(packages).filter((name) => !packages[name]()))
+  // Beside that: the one waits for its archives and disks, the other two compute.
+  await Promise.all([debian, ensurePythonEnvs(), ensureGoClients()])
+}
+
+async function ensurePythonEnvs() {
   await ensurePythonEnv()
   for (const path of requirements) await ensurePythonEnv(join(root, path))
-  await ensureGoClients()
 }
 
 async function ensureDebianPackages(missing) {

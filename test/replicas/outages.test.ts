@@ -86,8 +86,9 @@ function waitedForTheProvider({ ms, what }: Incident): boolean {
   return what === 'right' && ms <= providerMs
 }
 
+/** Such a call may be cut off by the next death, which is judged as a broken connection. */
 function waitedForTheDead({ at, until, ms, what }: Incident, gone: { from: number }[]): boolean {
-  return ms <= longestWaitMs && /^(right|unreachable -31003)/.test(what) && gone.some(({ from }) => until >= from && at <= from + leaseMs)
+  return ms <= longestWaitMs && /^(right|unreachable -31003|E[A-Z]+$)/.test(what) && gone.some(({ from }) => until >= from && at <= from + leaseMs)
 }
 
 function expectUnharmed(story: ClientStory): void {
