@@ -20,8 +20,15 @@ export interface ClientStory {
   lastly: string
 }
 
+/** Real MCP clients at work. */
+export interface ClientsAtWork {
+  /** Takes the access tokens of the SDK clients from them, so that each refreshes at its next call. */
+  refresh(): void
+  end(): Promise<ClientStory[]>
+}
+
 /** Real MCP clients, signed in, which call once a second until `end` and once more after it. */
-export async function startClients(mcpUrl: string): Promise<{ end(): Promise<ClientStory[]> }> {
+export async function startClients(mcpUrl: string): Promise<ClientsAtWork> {
   let isOver = false
   const over = () => isOver
   const sdk = [
@@ -52,6 +59,9 @@ export async function startClients(mcpUrl: string): Promise<{ end(): Promise<Cli
   await Promise.race([ready, failed])
   const stories = signedIn.map((one) => sdkStory(one, over))
   return {
+    refresh() {
+      for (const { provider } of signedIn) provider.breakAccessToken()
+    },
     async end() {
       isOver = true
       return Promise.all([...stories, ...python])
@@ -65,9 +75,7 @@ async function sdkStory(
 ): Promise<ClientStory> {
   const story: ClientStory = { name: client.name, user, isLegacySdk: user !== 'v2-modern', right: 0, failed: [], askedAgain: false, sessions: [], lastly: '' }
   const call = () => client.callTool('whoami').then(({ text, isError }) => (isError ? `error: ${text}` : text), String)
-  for (let turn = 1; !over(); turn++) {
-    // Its token is over now and then, so that it refreshes also while the store is down. Not as a replica dies: a refresh that no OAuth server answers sends SDK v1 and v2 to sign in again.
-    if (turn % 9 === 8) provider.breakAccessToken()
+  while (!over()) {
     const said = await call()
     if (said === user) story.right++
     else story.failed.push(said)

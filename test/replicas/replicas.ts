@@ -74,7 +74,7 @@ export async function startReplicas(
     secrets: [ringSecret],
     tokens: options.tokens,
     clients: { registration: { perSourcePerHour: 10_000 } },
-    downstream: { issuer: providerUrl, clientId: 'emcy-gateway', clientSecret, scopes: ['todos.read'], resource: audience, timeoutSeconds: 2 },
+    downstream: { issuer: providerUrl, clientId: 'emcy-gateway', clientSecret, scopes: ['todos.read'], resource: audience, timeoutSeconds: 1 },
     servers: { whoami: { path: '/mcp', runtime: `${at(runtimePort)}/mcp`, workerSecret, scopes: ['todos.read'] } },
   }
   const provider = await startModule(path('./strict-provider.ts'), {

@@ -17,10 +17,13 @@ export interface UsableToken {
   isFresh: boolean
 }
 
-/** No call waits longer than this for a refresh. */
+/** No call waits longer than this for a refresh, however patient the provider's option is. */
 const longestWaitMs = 10_000
+/** Beyond the provider's time, so that whoever refreshes can say first that it is over. */
+const graceMs = 200
 /** How often another's refresh is looked for. */
 const lookPausesMs = [50, 100, 200, 400, 800]
+
 /**
  * Gives a downstream access token that can be used now, refreshing it when it is due (TK-16, AZ-15). Over all replicas one caller at a time refreshes; while the
  * old token is still good nobody waits for that.
@@ -28,7 +31,8 @@ const lookPausesMs = [50, 100, 200, 400, 800]
  * @param stored the grant as it was just read; undefined: it is read here
  * @param options `refused`: the access token that the runtime answered 401 to; another one is given, by one refresh when need be
  * @throws GatewayError `grant_dead` when only a new authorization helps
- * @throws ProviderUnavailable when the provider cannot be reached and the old token is not usable; after 10 s at most
+ * @throws ProviderUnavailable when the provider cannot be reached and the old token is not usable; after the provider's
+ * `timeoutSeconds`, and after 10 s at most, also where the one who refreshes has died
  * @throws StoreUnavailable
  */
 export async function usableToken(
@@ -46,7 +50,8 @@ export async function usableToken(
     refused: options.refused,
   }
   const startedAt = performance.now()
-  const left = () => longestWaitMs - (performance.now() - startedAt)
+  const waitMs = Math.min(longestWaitMs, provider.timeoutSeconds * 1000 + graceMs)
+  const left = () => waitMs - (performance.now() - startedAt)
   let known = stored
   let sinceVersion: number | undefined
   for (let turn = 0; ; turn++) {
@@ -70,7 +75,7 @@ export async function usableToken(
       }
       case 'wait':
         sinceVersion ??= answer.version
-        await atMost(left(), refreshHere(deps, key) ?? pause(lookPausesMs[turn] ?? 1_000))
+        await atMost(left(), refreshHere(deps, key) ?? pause(lookPausesMs[turn] ?? 800))
     }
     if (left() <= 0) throw new ProviderUnavailable('a refresh took longer than a call waits')
   }

@@ -60,36 +60,31 @@ async function passStream(edge: Edge, call: Call, res: ServerResponse, response:
     response.body.destroy()
     throw new GatewayError('runtime_invalid', { reason: 'an encoded answer cannot be looked at' })
   }
-  const leave = edge.streams.enter(connectionOf(call).id)
-  try {
-    res.writeHead(response.status, { ...headersOf(edge, call, res, response), 'x-accel-buffering': 'no' })
-    res.flushHeaders()
-    const end = await passEventStream({
-      body: response.body,
-      res,
-      owed: owed.map(({ id }) => id),
-      maxEventBytes: filters ? edge.deps.config.limits.responseBytes : watchedBytes,
-      filter: filters,
-      onResponse: (message) => {
-        note(call, message)
-        keepDiscovery(edge, call, message)
-      },
-      onBytes: (count) => {
-        call.event.bytesOut += count
-      },
-      lastWords: (id) =>
-        JSON.stringify(
-          refusalMessage(
-            call,
-            owed.find((one) => one.id === id),
-            new GatewayError('runtime_died'),
-          ),
+  res.writeHead(response.status, { ...headersOf(edge, call, res, response), 'x-accel-buffering': 'no' })
+  res.flushHeaders()
+  const end = await passEventStream({
+    body: response.body,
+    res,
+    owed: owed.map(({ id }) => id),
+    maxEventBytes: filters ? edge.deps.config.limits.responseBytes : watchedBytes,
+    filter: filters,
+    onResponse: (message) => {
+      note(call, message)
+      keepDiscovery(edge, call, message)
+    },
+    onBytes: (count) => {
+      call.event.bytesOut += count
+    },
+    lastWords: (id) =>
+      JSON.stringify(
+        refusalMessage(
+          call,
+          owed.find((one) => one.id === id),
+          new GatewayError('runtime_died'),
         ),
-    })
-    if (end === 'runtime died') noteFailure(call, new GatewayError('runtime_died', { reason: 'its event stream ended before the answer' }))
-  } finally {
-    leave()
-  }
+      ),
+  })
+  if (end === 'runtime died') noteFailure(call, new GatewayError('runtime_died', { reason: 'its event stream ended before the answer' }))
 }
 
 /* A complete JSON answer, after what must not be in it was taken out. */

@@ -15,8 +15,7 @@ import { step } from './step.ts'
  */
 export function proxy(edge: Edge): Middleware {
   return step(edge, 'proxy', 'attachGrant', undefined, async (call, req, res) => {
-    const connectionId = connectionOf(call).id
-    if (isBounded(call, req)) edge.streams.check(connectionId)
+    const leave = edge.streams.enter(connectionOf(call).id, isBounded(call, req))
     const left = new AbortController()
     res.once('close', () => {
       if (!res.writableFinished) left.abort()
@@ -32,6 +31,8 @@ export function proxy(edge: Edge): Middleware {
       const standIn = lastDiscovery(edge, call, error)
       if (standIn === undefined || res.headersSent) throw error
       answer(res, call, standIn)
+    } finally {
+      leave()
     }
     return 'done'
   })

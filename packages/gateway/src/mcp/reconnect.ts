@@ -50,7 +50,6 @@ export async function hasReconnected(edge: Edge, call: Call, res: ServerResponse
   const { id, grantKey } = connectionOf(call)
   if (notesOf(call).reply?.action !== 'accept' || grantKey === undefined) return false
   // A call that waits holds as much as an open stream does.
-  edge.streams.check(id)
   const leave = edge.streams.enter(id)
   try {
     const deadline = performance.now() + longestWaitMs

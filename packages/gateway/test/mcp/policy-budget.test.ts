@@ -300,4 +300,32 @@ describe('limits.streamsPerConnection', () => {
     expect((await world.ask(token, call())).json.result.isError).toBeUndefined()
     for (const { leave } of streams) leave()
   })
+
+  it('lets no more in of many calls that come at once, as each may be answered by a stream, and makes room when they are answered', async () => {
+    const world = await startWorld({ runtime: runtime.url, gateway: { limits: { streamsPerConnection: 2 } } })
+    worlds.push(world)
+    const { token } = await world.connect()
+    const answers: (() => void)[] = []
+    const arrived = new Promise<void>((bothAreThere) => {
+      runtime.answer = (req, res, body) => {
+        if (answers.push(() => answerResult(req, res, body)) === 2) bothAreThere()
+      }
+    })
+    const early: unknown[] = []
+    let asked: ReturnType<typeof world.ask>[] = []
+    const refused = new Promise<void>((threeAre) => {
+      asked = Array.from({ length: 5 }, async () => {
+        const answer = await world.ask(token, call())
+        if (early.push(answer.json.result.isError) === 3) threeAre()
+        return answer
+      })
+    })
+    await Promise.all([arrived, refused])
+    expect(early).toEqual([true, true, true])
+    expect(answers).toHaveLength(2)
+    for (const answer of answers) answer()
+    expect((await Promise.all(asked)).filter(({ json }) => json.result.isError === undefined)).toHaveLength(2)
+    runtime.answer = answerResult
+    expect((await world.ask(token, call())).json.result.isError).toBeUndefined()
+  })
 })
