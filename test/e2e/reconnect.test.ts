@@ -30,7 +30,7 @@ async function withDeadGrant(user: string, url = world.mcpUrl): Promise<{ client
 const reconnects = () => world.events().filter(({ event }) => event === 'authorization.reconnect')
 /** What the log says of links from then on, as soon as it says that much. */
 async function outcomes(from: number, count: number): Promise<unknown[]> {
-  while (reconnects().length < from + count) await new Promise((next) => setTimeout(next, 5))
+  while (reconnects().length < from + count) await world.gateway.nextMessage()
   return reconnects()
     .slice(from)
     .map(({ outcome }) => outcome)

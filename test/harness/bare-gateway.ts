@@ -66,12 +66,12 @@ export async function startBareGateway(options: BareOptions = {}): Promise<BareG
     async advanceClock(milliseconds) {
       const before = told(gateway, 'clockOffsetMs').length
       gateway.send({ advanceClockMs: milliseconds })
-      while (told(gateway, 'clockOffsetMs').length === before) await new Promise((next) => setTimeout(next, 5))
+      while (told(gateway, 'clockOffsetMs').length === before) await gateway.nextMessage()
     },
     async heapBytes() {
       const before = told(gateway, 'heapBytes').length
       gateway.send({ tellHeap: true })
-      while (told(gateway, 'heapBytes').length === before) await new Promise((next) => setTimeout(next, 5))
+      while (told(gateway, 'heapBytes').length === before) await gateway.nextMessage()
       return told(gateway, 'heapBytes').at(-1) as number
     },
     async close() {

@@ -9,6 +9,8 @@ export interface ServerProcess {
   output(): string
   /** Messages that the process sent over its own channel, the ready message left out. */
   readonly messages: unknown[]
+  /** Resolves when the next of them is there; rejects when the process ends instead. */
+  nextMessage(): Promise<void>
   send(message: object): void
   /** Ends it by SIGTERM, waits for its end, and gives its exit code. */
   stop(signal?: NodeJS.Signals): Promise<number | null>
@@ -88,6 +90,10 @@ export async function startModule(
     output,
     messages,
     exited,
+    async nextMessage() {
+      const died = exited.then((code) => Promise.reject(new Error(`${file} ended with ${code}\n${output().slice(-4000)}`)))
+      await Promise.race([once(child, 'message'), died])
+    },
     send: (message) => child.send(message),
     stop: (signal = 'SIGTERM') => stopReady(child, exited, output, signal),
   }
@@ -116,6 +122,7 @@ export async function startProgram(
     output,
     messages: [],
     exited,
+    nextMessage: () => Promise.reject(new Error('this program has no channel')),
     send: () => {
       throw new Error('this program has no channel')
     },

@@ -206,7 +206,7 @@ export async function startTodo(options: TodoOptions = {}): Promise<TodoWorld> {
       const known = world.gateway.messages.length
       world.gateway.send({ advanceClockMs: milliseconds })
       while (!world.gateway.messages.slice(known).some((message) => (message as { clockOffsetMs?: number }).clockOffsetMs === wanted))
-        await new Promise((next) => setTimeout(next, 5))
+        await world.gateway.nextMessage()
     },
     async restartGateway(signal) {
       await world.gateway.stop(signal)

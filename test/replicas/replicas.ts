@@ -105,7 +105,7 @@ export async function startReplicas(
     async counts() {
       const already = provider.messages.length
       provider.send({ ask: 'counts' })
-      while (provider.messages.length === already) await pause(10)
+      while (provider.messages.length === already) await provider.nextMessage()
       return (provider.messages.at(-1) as { counts: ProviderCounts }).counts
     },
     signIn: (count) => signIn(issuer, `${issuer}/mcp`, count),
